@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The front door. `make help` lists it all; the work is in tools/.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+SHELL := /bin/bash
+
+# Choices: the command line wins, then .config (make menuconfig), then these.
+-include .config
+unquote = $(patsubst "%",%,$(1))
+BASE      ?= $(or $(call unquote,$(CONFIG_BASE)),mainline)
+JOBS      ?= $(filter-out 0,$(CONFIG_JOBS))
+KASAN     ?= $(CONFIG_KASAN)
+DEVICES   ?= $(call unquote,$(CONFIG_LAB_DEVICES))
+SCENARIOS ?= $(call unquote,$(CONFIG_LAB_SCENARIOS))
+MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
+
+# An empty one means its default, in the scripts.
+$(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
+export BASE JOBS KASAN DEVICES SCENARIOS MMIO
+export LINUX CACHE UPDATE PRISTINE KERNEL SIGNOFF TRAILERS TOPIC
+
+S := tools/series
+
+.PHONY: help series tree refresh kernel lab kunit lint check menuconfig clean
+# One thing after the other, whatever -j says: make tree refresh.
+.NOTPARALLEL:
+
+help:
+	@sed -n 's/^#? \{0,1\}//p' Makefile
+
+#? A kernel patch series: composed, built, tested, mailed from here.
+#?
+#?   make series      out/<base>/<topic>/*.patch with cover letters, ready to send
+#?   make tree        build/<base>/linux: a git tree, tag base, then one commit per patch
+#?   make refresh     the commits made or amended there, back into patches/ and the new files
+#?   make kernel      a bootable test kernel; its path is printed last
+#?   make lab         yank devices from that kernel in QEMU (KTAP on stdout)
+#?   make kunit       the KUnit suites, on UML (TAP on stdout)
+#?   make lint        checkpatch, W=1, sparse, kernel-doc: what each commit adds
+#?   make check       all of it, as CI runs it; ends with N passed, N failed, N skipped
+#?   make menuconfig  choices, kept in .config; also: make quick_defconfig full_defconfig
+#?   make clean       removes build/ and out/ (not the cache), unless work would be lost
+#?
+#? Variables (command line, or .config for the first six):
+#?   BASE=mainline    a directory of patches/
+#?   JOBS=n           parallel compilations
+#?   KASAN=y          a kernel with KASAN
+#?   DEVICES= SCENARIOS=   a part of the lab; see tools/lab
+#?   MMIO=ones|zeros|both   what reads from a vanished device give, in the lab
+#?   PRISTINE=1       kernel, lab: the base without the series
+#?   KERNEL=path      lab: somebody's bzImage
+#?   LINUX=path       a kernel tree of your own (git or plain; never written to)
+#?   SIGNOFF=1        series: your Signed-off-by; TRAILERS='A: b; C: d' for more
+#?   TOPIC=name       refresh: the topic of new commits
+#?   UPDATE=1         look for a newer source of the base
+#?   CACHE=dir        downloads and imported sources (~/.cache/pci-surprise-removal)
+
+series:
+	@$(S)/need series
+	@$(S)/mails
+
+tree:
+	@$(S)/need series
+	@$(S)/tree
+
+refresh:
+	@$(S)/refresh
+
+kernel:
+	@$(S)/need series kernel
+	@$(S)/kernel
+
+lab:
+	@$(S)/need series kernel lab
+	@$(S)/lab
+
+kunit:
+	@$(S)/need series kernel
+	@$(S)/kunit
+
+lint:
+	@$(S)/need series kernel lint
+	@$(S)/lint
+
+check:
+	@$(S)/check
+
+menuconfig:
+	@$(S)/need menuconfig
+	@KCONFIG_CONFIG=.config kconfig-mconf Kconfig
+
+%_defconfig: configs/%_defconfig
+	@$(S)/need menuconfig
+	@KCONFIG_CONFIG=.config kconfig-conf --defconfig=$< Kconfig
+
+clean:
+	@$(S)/clean

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# How kernels are configured and built here. Sourced after lib.sh.
+
+# Make hands its own flags down: a kernel build is not part of them.
+unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT
+
+# The same source gives the same image, whoever builds it, and no .git is asked.
+kmake() {	# SRC OUT ARG...
+	local src=$1 out=$2; shift 2
+	make -C "$src" O="$out" ARCH=x86_64 LOCALVERSION= KBUILD_BUILD_TIMESTAMP='Thu Jan 1 00:00:00 UTC 1970' \
+		KBUILD_BUILD_USER=series KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 -j"$JOBS" "$@" </dev/null
+}
+
+# A second checkout, without .git: build/<base>/NAME at COMMIT, exactly.
+checkout() {	# NAME COMMIT
+	local d=$B/$1 i=$B/$1.index
+	scratch "$B"
+	if [ -d "$d" ] && [ -f "$i" ]; then
+		GIT_INDEX_FILE=$i g --git-dir="$GD" --work-tree="$d" update-index -q --refresh >/dev/null || :
+		GIT_INDEX_FILE=$i g --git-dir="$GD" --work-tree="$d" diff-files --quiet ||
+			die "build/$BASE/$1 was edited by hand; it is only a copy: save your edits and remove it"
+	else
+		rm -rf "$d" "$i"
+		say "checking out build/$BASE/$1"
+		mkdir "$TMP/$1"
+		GIT_INDEX_FILE=$TMP/$1.index g --git-dir="$GD" --work-tree="$TMP/$1" read-tree -u --reset "$2"
+		mv "$TMP/$1.index" "$i"; mv -T "$TMP/$1" "$d"
+		return
+	fi
+	GIT_INDEX_FILE=$i uninterrupted env GIT_CONFIG_GLOBAL=/dev/null git --git-dir="$GD" --work-tree="$d" read-tree -u --reset "$2"
+}
+
+# tinyconfig plus fragments; every line of them must have taken effect, except
+# that a line marked "# optional" may name what this base does not have.
+configure() {	# SRC OUT FRAGMENT...
+	local src=$1 out=$2 bad; shift 2
+	mkdir -p "$out"
+	{
+		kmake "$src" "$out" tinyconfig &&
+		(cd "$src" && scripts/kconfig/merge_config.sh -m -O "$out" "$out/.config" "$@") &&
+		kmake "$src" "$out" olddefconfig
+	} >"$out.config.log" 2>&1 || die "the kernel cannot be configured ($(grep -v '^make' "$out.config.log" | tail -n1)): see ${out#"$TOP/"}.config.log"
+	bad=$(effective "$out/.config" "$@")
+	[ -z "$bad" ] || die "the configuration did not take: $bad: see the dependencies of these in Kconfig"
+}
+effective() {	# CONFIG FRAGMENT...: what of the fragments is not so; a later one wins
+	local c=$1; shift
+	awk 'FNR == 1 { nf++ }
+		/^# CONFIG_[A-Za-z0-9_]+ is not set/ { k = $2; v = "n" }
+		/^CONFIG_[A-Za-z0-9_]+=/ { k = $0; sub(/=.*/, "", k); v = substr($0, length(k) + 2); sub(/[ \t]+#.*/, "", v) }
+		!/^(# )?CONFIG_[A-Za-z0-9_]+[= ]/ { next }
+		nf == 1 { have[k] = v; next }
+		{ want[k] = v; opt[k] = /# optional/ }
+		END { for (k in want) { h = (k in have) ? have[k] : "n"
+			if (h != want[k] && !opt[k]) printf "%s%s=%s", (n++ ? ", " : ""), k, want[k] } }' "$c" "$@"
+}
