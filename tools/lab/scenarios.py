@@ -1,0 +1,835 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The devices, and what is done to them."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import struct
+import time
+
+from machine import (PORT, SPARE_PORT, AgentError, Failed, QemuGone, Skip)
+
+BLOCK, BLOCKS, MAGIC = 4096, 1024, 0x6b6e6179   # see init.c
+RECORDS = BLOCK // 16
+
+STACKS_AFTER = 3        # seconds after which a missing end is looked into
+BOOT = 60
+BLINK = 5               # what the attention button leaves to change one's mind
+LOAD = 20               # for a load to get going
+
+
+def disk_image(path):
+    with open(path, "wb") as f:
+        for block in range(BLOCKS):
+            f.write(struct.pack("<4I", MAGIC, block, 0, 0xffffffff) * RECORDS)
+
+
+class Device:
+    """What stands in the slot
+
+    ALIVE is a BAR, an offset, and bits of which one is set in a device whose
+    driver has started it.
+    """
+    children = ()           # devices behind it
+    load = None             # what kind of load it can have
+    driver = "virtio-pci"
+    alive = 4, 0x14, 0x4    # virtio: device_status, DRIVER_OK
+    virtio = True
+    extra = ()              # scenarios that not every driver is meant for
+    props = {}
+
+    def __init__(self, name, model, **attributes):
+        self.name, self.model = name, model
+        self.__dict__.update(attributes)
+
+    def models(self):
+        return [self.model, *(c["driver"] for c in self.children)]
+
+    def unavailable(self, qemu):
+        """Why this machine cannot do it, or None"""
+        for model in self.models():
+            if model not in qemu.devices:
+                return f"QEMU {qemu.number} has no {model}"
+        return None
+
+    def plug(self):
+        """-device and device_add, in this order"""
+        return [{"driver": self.model, "id": "dut", "bus": f"port{PORT}",
+                 **self.props}, *self.children]
+
+    async def backends(self, m):
+        """Before QEMU starts: gives its arguments"""
+        return []
+
+    async def again(self, m):
+        """Before the device is plugged again"""
+
+    async def find(self, m, what, good=lambda name: True):
+        end = time.monotonic() + LOAD
+        while time.monotonic() < end:
+            try:
+                names = await m.ask("find", m.bdf, what, 1000)
+            except AgentError:
+                continue
+            for name in sorted(names.split(), key=len):
+                if good(name):
+                    return name
+            await asyncio.sleep(0.05)
+        raise Failed(f"no {what} appeared for the device")
+
+    async def workers(self, m, use=False):
+        """(KIND, HOW MANY, COUNT, PATH) of each sort of worker
+
+        USE: few and finite, to see whether the device works.
+        """
+        return []
+
+    async def pend(self, m, per_second):
+        """Make requests wait, so that some are pending at any time"""
+
+    async def lose(self, m):
+        """Just before the yank: lose what is pending, as hardware does"""
+
+    async def hasten(self, m):
+        """Before any load: let its timeouts be short"""
+
+    async def check_data(self, m, r):
+        """What was acknowledged must be there"""
+
+
+class Disk(Device):
+    load = "disk"
+    throttle = True
+
+    async def backends(self, m):
+        m.image = os.path.join(m.workdir, "disk")
+        disk_image(m.image)
+        blockdevs = [
+            {"driver": "raw", "node-name": "image",
+             "file": {"driver": "file", "filename": m.image}},
+            {"driver": "throttle", "node-name": "disk", "file": "image",
+             "throttle-group": "limit"}]
+        args = ["-object", "throttle-group,id=limit"]
+        for dev in blockdevs:
+            args += ["-blockdev", json.dumps(dev)]
+        return args
+
+    async def workers(self, m, use=False):
+        name = await self.find(m, "class/block")
+        return [("disk", 8, 20 if use else 0, f"/dev/{name}")]
+
+    async def hasten(self, m):
+        name = await self.find(m, "class/block")
+        await m.ask("write", f"/sys/block/{name}/queue/io_timeout", 1000)
+
+    async def pend(self, m, per_second):
+        if not self.throttle:
+            return
+        await m.qmp("qom-set", path="/objects/limit", property="limits",
+                    value={"iops-total": per_second})
+
+    async def check_data(self, m, r):
+        acked = (await m.ask("acked")).split()
+        with open(m.image, "rb") as f:
+            image = f.read()
+        wrong = []
+        for pair in acked:
+            block, stamp = (int(x, 16) for x in pair.split(":"))
+            data = image[block * BLOCK:(block + 1) * BLOCK]
+            magic, nr, there, _ = struct.unpack_from("<4I", data)
+            # A later write, not acknowledged, may have arrived as well
+            if (data != data[:16] * RECORDS or magic != MAGIC or nr != block
+                    or there < stamp):
+                wrong.append(f"block {block} stamp {stamp}, there {there}")
+        r.check("data", acked and not wrong,
+                f"{len(acked)} blocks written and acknowledged, "
+                f"{len(wrong)} of them not on the backing file"
+                + "".join(f"; {w}" for w in wrong[:3]))
+
+
+class VhostBlk(Disk):
+    """The back end is a process, and can die with requests pending"""
+
+    def unavailable(self, qemu):
+        if not shutil.which("qemu-storage-daemon"):
+            return ("no qemu-storage-daemon found (Debian: qemu-utils, "
+                    "of the same version as QEMU)")
+        return super().unavailable(qemu)
+
+    async def daemon(self, m):
+        m.daemons = getattr(m, "daemons", 0) + 1
+        path, pidfile = (os.path.join(m.workdir, f"{what}{m.daemons}")
+                         for what in ("vhost", "pid"))
+        # One writer at a time has the image locked
+        await self.lose(m)
+        m.daemon = await m.spawn(
+            "qemu-storage-daemon", "--pidfile", pidfile,
+            "--blockdev", "driver=file,node-name=image,filename=" + m.image,
+            "--export", "type=vhost-user-blk,id=export,node-name=image,"
+            f"writable=on,addr.type=unix,addr.path={path}")
+        for _ in range(100):
+            if os.path.exists(pidfile):
+                return path
+            if m.daemon.returncode is not None:
+                break
+            await asyncio.sleep(0.05)
+        raise Failed("qemu-storage-daemon did not start")
+
+    async def backends(self, m):
+        m.image, m.daemon = os.path.join(m.workdir, "disk"), None
+        disk_image(m.image)
+        path = await self.daemon(m)
+        return ["-chardev", f"socket,id=vhost1,path={path}"]
+
+    async def again(self, m):
+        path = await self.daemon(m)
+        await m.qmp("chardev-add", id=f"vhost{m.daemons}", backend={
+            "type": "socket", "data": {
+                "server": False,
+                "addr": {"type": "unix", "data": {"path": path}}}})
+        m.vhost = f"vhost{m.daemons}"
+
+    async def pend(self, m, per_second):
+        pass
+
+    async def lose(self, m):
+        if m.daemon:
+            os.killpg(m.daemon.pid, signal.SIGKILL)
+            await m.daemon.wait()
+            m.daemon = None
+            await asyncio.sleep(0.3)
+
+
+class Nic(Device):
+    load = "net"
+
+    async def backends(self, m):
+        return ["-netdev", "user,id=net,restrict=on"]
+
+    async def workers(self, m, use=False):
+        name = await self.find(m, "class/net")
+        await m.ask("ifup", name, timeout=15)
+        return [("ping", 1, 5 if use else 0, name),
+                ("frame", 1, 20 if use else 0, name),
+                ("promisc", 1, 4 if use else 0, name),
+                *([("resize", 1, 2 if use else 0, name)]
+                  if self.virtio else [])]
+
+
+class Serial(Device):
+    load = "serial"
+
+    async def backends(self, m):
+        m.ports = [m.chardev(name) for name in ("sink", "source", "tty")]
+        m.received = bytearray()
+        for s in m.ports:
+            s.setblocking(False)
+        asyncio.get_running_loop().add_reader(m.ports[0], self.receive, m)
+        m.tasks.append(asyncio.create_task(self.feed(m)))
+        return []
+
+    @staticmethod
+    def receive(m):
+        data = m.ports[0].recv(65536)
+        if not data:
+            asyncio.get_running_loop().remove_reader(m.ports[0])
+        m.received += data
+
+    @staticmethod
+    async def feed(m):
+        try:
+            while True:
+                await asyncio.sleep(0.2)
+                for s in m.ports[1:]:
+                    try:
+                        s.send(b"0123456789abcde\n")
+                    except OSError:
+                        pass
+        finally:
+            asyncio.get_running_loop().remove_reader(m.ports[0])
+            for s in m.ports:
+                s.close()
+
+    async def workers(self, m, use=False):
+        # The console has no device of its own below the PCI device
+        _, sink, source = [
+            await self.find(m, "class/virtio-ports",
+                            lambda name: name.endswith(port))
+            for port in ("p0", "p1", "p2")]
+        return [("write", 1, 20 if use else 0, f"/dev/{sink}"),
+                ("read", 1, 2 if use else 0, f"/dev/{source}"),
+                ("read", 1, 2 if use else 0, "/dev/hvc0")]
+
+    async def check_data(self, m, r):
+        lines = bytes(m.received).split(b"\n")[:-1]
+        wrong = [nr for nr, line in enumerate(lines)
+                 if not line.isdigit() or len(line) != 62]
+        r.check("data", lines and not wrong,
+                f"{len(lines)} lines received, {len(wrong)} wrong")
+
+
+class Rng(Device):
+    load = "rng"
+
+    async def backends(self, m):
+        return ["-object", "rng-random,id=rng,filename=/dev/urandom"]
+
+    async def workers(self, m, use=False):
+        current = "/sys/class/misc/hw_random/rng_current"
+        while "virtio" not in await m.ask("cat", current):
+            await asyncio.sleep(0.05)
+        return [("read", 2, 1 if use else 0, "/dev/hwrng")]
+
+
+class Usb(Device):
+    load = "usb"
+
+    async def workers(self, m, use=False):
+        name = await self.find(m, "bus/usb/devices")
+        path = f"/sys/bus/usb/devices/{name}"
+        # It is there before it is configured
+        while not (await m.ask("cat", f"{path}/bConfigurationValue")
+                   ).strip("|"):
+            await asyncio.sleep(0.05)
+        bus, dev = [int((await m.ask("cat", f"{path}/{file}")).strip("|"))
+                    for file in ("busnum", "devnum")]
+        return [("usb", 1 if use else 2, 10 if use else 0,
+                 f"/dev/bus/usb/{bus:03}/{dev:03}")]
+
+
+ANY = 0xffffffff
+NATIVE = {"virtio": False}
+DEVICES = {d.name: d for d in (
+    Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"},
+         extra=("silent", "blink")),
+    VhostBlk("vhost-blk", "vhost-user-blk-pci",
+             props={"chardev": "vhost1", "num-queues": 1}),
+    Nic("virtio-net", "virtio-net-pci", props={"netdev": "net"},
+        extra=("silent",)),
+    Disk("virtio-scsi", "virtio-scsi-pci", children=(
+        {"driver": "scsi-hd", "id": "hd", "bus": "dut.0", "drive": "disk"},),
+         extra=("silent", "blink")),
+    Serial("virtio-serial", "virtio-serial-pci", children=(
+        {"driver": "virtconsole", "id": "tty", "bus": "dut.0", "nr": 0,
+         "chardev": "tty"},
+        {"driver": "virtserialport", "id": "sink", "bus": "dut.0", "nr": 1,
+         "chardev": "sink", "name": "sink"},
+        {"driver": "virtserialport", "id": "source", "bus": "dut.0", "nr": 2,
+         "chardev": "source", "name": "source"})),
+    Rng("virtio-rng", "virtio-rng-pci",
+        props={"rng": "rng", "max-bytes": 256, "period": 500}),
+    Disk("nvme", "nvme", props={"drive": "disk", "serial": "lab",
+                                 "share-rw": True},
+         driver="nvme", alive=(0, 0x8, ANY), **NATIVE),
+    Nic("igb", "igb", props={"netdev": "net"},
+        driver="igb", alive=(0, 0x8, ANY), **NATIVE),
+    Nic("e1000e", "e1000e", props={"netdev": "net"},
+        driver="e1000e", alive=(0, 0x8, ANY), **NATIVE),
+    Usb("xhci", "qemu-xhci", driver="xhci_hcd", alive=(0, 0x0, ANY), children=(
+        {"driver": "usb-tablet", "id": "tablet", "bus": "dut.0"},), **NATIVE),
+    # QEMU aborts when a write is still throttled at the unplug of its disk
+    Disk("ahci", "ich9-ahci", driver="ahci", throttle=False,
+         alive=(5, 0x10, ANY), children=(
+             {"driver": "ide-hd", "id": "hd", "bus": "dut.0",
+              "drive": "disk"},), **NATIVE),
+    Disk("megasas", "megasas-gen2", driver="megaraid_sas",
+         alive=(1, 0xb0, ANY), children=(
+             {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
+              "drive": "disk"},), **NATIVE),
+)}
+
+
+class Run:
+    """One device in one scenario: the checks, and what they rest on"""
+
+    def __init__(self, m, dev, mode, limits):
+        self.m, self.dev, self.mode, self.limits = m, dev, mode, limits
+        self.checks, self.notes, self.times = [], [], {}
+        self.stuck = False      # something did not end: stacks were taken
+        self.load = []          # workers started, by first index and kind
+
+    def check(self, name, good, detail=""):
+        self.checks.append((name, bool(good), detail))
+        return bool(good)
+
+    def failed(self):
+        return any(not good for _, good, _ in self.checks)
+
+    async def stacks(self):
+        if not self.stuck:
+            self.stuck = True
+            self.notes += ["blocked tasks:", *await self.m.blocked()]
+            if any("-pciehp " in line for line in self.notes):
+                return
+            try:
+                # It may poll, and not have been asleep just then
+                stack = await self.m.ask("stack", "pciehp", "pciehp_ist", 200)
+                self.notes += ["pciehp:", *stack.strip("|").split("|")]
+            except (AgentError, TimeoutError):
+                self.notes.append("pciehp: idle")
+
+    # ---- before ---------------------------------------------------------
+
+    async def bound(self, bdf, seconds=15):
+        """The driver is bound, and it is the right one"""
+        return await self.m.ask("bound", bdf, seconds * 1000,
+                                timeout=seconds + 3)
+
+    async def setup(self, ready):
+        m, dev = self.m, self.dev
+        begin = time.monotonic()
+        try:
+            async with asyncio.timeout(BOOT):
+                await ready
+        except TimeoutError:
+            error = QemuGone(f"no report from the guest's init in {BOOT} s, "
+                             f"the console ends {m.console()[-1:]}")
+            error.signal = 0
+            raise error
+        self.times["boot"] = time.monotonic() - begin
+        self.kernel = await m.ask("uname")
+        for name, value in (("hung_task_timeout_secs", 8),
+                            ("hung_task_check_interval_secs", 2),
+                            ("hung_task_warnings", -1)):
+            await m.ask("write", f"/proc/sys/kernel/{name}", value)
+        await m.slot_setup()
+        driver = await self.bound(m.bdf)
+        if not self.check("bound", driver == dev.driver,
+                          f"driver {driver} at {m.bdf}"):
+            raise Failed("not the driver that this is about")
+        if self.mode == "ones":
+            await m.shadow_setup()
+        await self.alive()
+
+    async def alive(self):
+        """Where the BARs are, and that the device itself answers there"""
+        m = self.m
+        bars = [[int(x, 16) for x in line.split()] for line in
+                (await m.ask("cat", f"/sys/bus/pci/devices/{m.bdf}/resource")
+                 ).split("|")[:6]]
+        self.bars = {nr: (start, end - start + 1)
+                     for nr, (start, end, flags) in enumerate(bars)
+                     if flags & 0x200}
+        nr, offset, bits = self.dev.alive
+        end = time.monotonic() + LOAD
+        while True:
+            # "driver" is in sysfs before the driver has done its work
+            value = (await m.ask("peek", f"{self.bars[nr][0] + offset:x}", 4)
+                     ).split()[0]
+            good = value != "ffffffff" and int(value, 16) & bits
+            if good or time.monotonic() > end:
+                break
+            await asyncio.sleep(0.05)
+        if not self.check("answers", good, f"BAR {nr} + {offset:#x}: {value}"):
+            raise Failed("the device does not answer before the yank")
+
+    async def start_load(self, use=False):
+        """Workers, once they all are at work"""
+        m = self.m
+        first = len(await self.stat())
+        new = []
+        for kind, number, count, path in await self.dev.workers(m, use):
+            await m.ask("load", kind, number, count, path)
+            new.append((first, kind))
+            first += number
+        self.load += new
+        end = time.monotonic() + LOAD
+        while True:
+            stat = await self.stat()
+            mine = stat[new[0][0]:]
+            if use:
+                if all(w["ended"] for w in mine):
+                    return self.check(
+                        "used", not any(w["failed"] or w["bad"] or w["errno"]
+                                        for w in mine), self.tell(mine))
+            else:
+                # Of a kind, the first has got through, and all are there
+                if (all(stat[nr]["ok"] for nr, kind in new) and
+                        all(w["submitted"] for w in mine)):
+                    break
+            if (any(w["ended"] and not w["ok"] for w in mine) or
+                    time.monotonic() > end):
+                self.check("used" if use else "load", False, self.tell(stat))
+                if use:
+                    return False
+                raise Failed("the load does not run")
+            await asyncio.sleep(0.05)
+        self.check("load", not any(w["ended"] for w in mine),
+                   self.tell(mine))
+
+    async def stat(self):
+        fields = "submitted", "ok", "failed", "bad", "lost", "ended", "errno"
+        return [dict(zip(fields, map(int, worker.split(","))))
+                for worker in (await self.m.ask("stat")).split()]
+
+    @staticmethod
+    def pending(stat):
+        return sum(w["submitted"] - w["ok"] - w["failed"] - w["lost"]
+                   for w in stat)
+
+    def tell(self, stat):
+        def total(field):
+            return sum(w[field] for w in stat)
+        errors = sorted({w["errno"] for w in stat
+                         if w["failed"] or w["errno"]})
+        return (f"{total('submitted')} submitted, {total('ok')} ok, "
+                f"{total('failed')} failed, {total('bad')} bad, "
+                f"{self.pending(stat)} in flight, {total('ended')} of "
+                f"{len(stat)} workers ended"
+                + (", errors " + " ".join(os.strerror(e) if e else "EOF"
+                                          for e in errors) if errors else ""))
+
+    async def pending_now(self, enough=1):
+        """Requests are in flight; NICs have nobody waiting for a frame"""
+        if self.dev.load == "net":
+            return
+        for _ in range(100):
+            stat = await self.stat()
+            if self.pending(stat) >= enough:
+                self.check("in-flight", True, self.tell(stat))
+                return
+            await asyncio.sleep(0.05)
+        self.check("in-flight", False, self.tell(stat))
+
+    # ---- yank and after -------------------------------------------------
+
+    async def yank(self, watch=None):
+        """Gives (time, future of its vanishing)"""
+        watch = watch or self.m.begin("watch", self.m.bdf)
+        when = await self.m.yank()
+        return when, watch
+
+    async def prove(self):
+        """What the BARs of the vanished device read as, all of them"""
+        want = "ffffffff" if self.mode == "ones" else "00000000"
+        seen = []
+        for nr, (start, size) in self.bars.items():
+            values = await self.m.ask("peek", f"{start:x}",
+                                      f"{min(size, 4096):x}")
+            seen.append((nr, values))
+        self.check("mmio", all(v == f"{want} {want}" for _, v in seen),
+                   "and, or of what the BARs read: "
+                   + ", ".join(f"BAR {nr}: {v}" for nr, v in seen))
+
+    async def wait(self, name, future, begin, limit=None, since=None):
+        """Wait for a command of the agent, look into it when it is late
+
+        The time counts from BEGIN, the bound for a hang from SINCE.
+        """
+        hang = self.limits.hang
+        for bound in (STACKS_AFTER, hang):
+            left = (since or begin) + bound - time.monotonic()
+            done, _ = await asyncio.wait([future], timeout=max(left, 0))
+            if done:
+                break
+            await self.stacks()
+        if not done:
+            return self.check(name, False, f"not within {hang} s")
+        try:
+            seconds = (await future)[0] - begin
+        except AgentError as e:
+            return self.check(name, False, str(e))
+        self.times[name] = seconds
+        limit = limit or hang + (since or begin) - begin
+        return self.check(name, seconds <= limit,
+                          f"{seconds:.2f} s, at most {limit:g} s")
+
+    async def ended(self, since):
+        """All I/O ended: all workers, each with an error"""
+        if not self.load:
+            return
+        while True:
+            stat = await self.stat()
+            done = all(w["ended"] for w in stat)
+            late = time.monotonic() - since
+            if done or late > self.limits.hang:
+                break
+            if late > STACKS_AFTER:
+                await self.stacks()
+            await asyncio.sleep(0.05)
+        self.times.setdefault("ended", late)
+        self.check("ended", done and not any(
+            w["bad"] or not w["failed"] for w in stat), self.tell(stat))
+
+    async def usable(self):
+        """The slot takes another card, and its driver binds"""
+        m = self.m
+        hangs = any(name == "gone" and not good and name not in self.times
+                    for name, good, _ in self.checks)
+        if await m.slot_off(0.5 if hangs else 6):
+            port, bdf = PORT, m.bdf
+        else:
+            # The rescan lock is shared by all slots: does it hold up others?
+            self.check("slot", False, "pciehp never turned it off")
+            port, bdf = SPARE_PORT, m.spare_bdf
+        await m.device_add({"driver": "virtio-rng-pci", "id": "probe",
+                            "bus": f"port{port}", "rng": "probe"})
+        begin = time.monotonic()
+        try:
+            await self.bound(bdf, 10 if port == PORT else 3)
+            detail = f"bound in {time.monotonic() - begin:.1f} s"
+        except (AgentError, TimeoutError) as e:
+            detail = None
+            await self.stacks()
+        if port == PORT:
+            self.check("slot", detail, detail or "a new card is not bound")
+        else:
+            self.notes.append("another slot: " + (detail or "hangs as well"))
+
+    async def finish(self):
+        m = self.m
+        try:
+            await m.ask("uname")
+            self.check("guest", True)
+        except (TimeoutError, AgentError):
+            self.check("guest", False, "the agent does not answer any more")
+        splats = m.splats()
+        self.check("console", not splats, f"{len(splats)} complaints"
+                   + "".join(f"; {line}" for line in splats[:3]))
+
+
+# ---- scenarios ------------------------------------------------------------
+
+async def after_yank(r, when, watch, usable=True):
+    await r.prove()
+    await r.wait("gone", watch, when, r.limits.gone)
+    await r.ended(when)
+    if r.load:
+        await r.dev.check_data(r.m, r)
+    if usable:
+        await r.usable()
+
+
+async def idle(r):
+    """driver bound, nothing running, yank"""
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+async def load(r):
+    """yank under load, requests in flight"""
+    await r.start_load()
+    await r.dev.pend(r.m, 4)
+    await asyncio.sleep(0.5)
+    await r.dev.lose(r.m)
+    await r.pending_now()
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+async def remove(r):
+    """graceful removal by sysfs under load, then rescan"""
+    m = r.m
+    await r.start_load()
+    await r.dev.pend(m, 200)
+    await r.pending_now()
+    watch = m.begin("watch", m.bdf)
+    when = time.monotonic()
+    command = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/remove", 1)
+    await r.wait("removed", command, when)
+    await r.wait("gone", watch, when)
+    await r.ended(when)
+    await r.dev.check_data(m, r)
+    command = m.begin("write", "/sys/bus/pci/rescan", 1)
+    if await r.wait("rescan", command, time.monotonic()):
+        try:
+            r.check("slot", await r.bound(m.bdf, 10) == r.dev.driver)
+        except AgentError as e:
+            r.check("slot", False, str(e))
+
+
+async def button(r):
+    """graceful removal by the attention button under load"""
+    m = r.m
+    await r.start_load()
+    await r.dev.pend(m, 200)
+    await r.pending_now()
+    watch = m.begin("watch", m.bdf)
+    when = time.monotonic()
+    await m.qmp("device_del", id="dut")
+    if await r.wait("gone", watch, when, since=when + BLINK):
+        # pciehp turns the slot off once the driver is unbound
+        for _ in range(60):
+            plugged = await m.plugged("dut")
+            if not plugged:
+                break
+            await asyncio.sleep(0.1)
+        r.check("unplugged", not plugged)
+    await r.ended(when + BLINK)
+    await r.dev.check_data(m, r)
+    await r.usable()
+
+
+async def remove_yank(r):
+    """removal by sysfs waits for pending requests, yank 1 s later"""
+    m = r.m
+    await r.start_load()
+    await r.dev.pend(m, 2)
+    await asyncio.sleep(0.5)
+    await r.dev.lose(m)
+    await r.pending_now(4)
+    watch = m.begin("watch", m.bdf)
+    command = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/remove", 1)
+    await asyncio.sleep(1)
+    r.check("pending", not command.done(),
+            "the removal was still waiting at the yank")
+    when, watch = await r.yank(watch)
+    await after_yank(r, when, watch)
+    await r.wait("removed", command, when)
+
+
+async def button_yank(r):
+    """attention button; pciehp waits for pending requests in ->remove, yank"""
+    m = r.m
+    await r.start_load()
+    await r.pending_now()
+    watch = m.begin("watch", m.bdf)
+    when = time.monotonic()
+    await m.qmp("device_del", id="dut")
+    await asyncio.sleep(4)
+    await r.dev.pend(m, 2)
+    await r.dev.lose(m)
+    await r.pending_now(4)
+    begun = m.begin("stack", "pciehp", "pci_stop_and_remove_bus_device",
+                    10000)
+    if not await r.wait("remove-begun", begun, when, since=when + BLINK):
+        raise Failed("pciehp was never seen in ->remove()")
+    await asyncio.sleep(0.5)
+    r.check("pending", not watch.done(),
+            "the removal was still waiting at the yank")
+    when, watch = await r.yank(watch)
+    await after_yank(r, when, watch)
+
+
+async def replug(r):
+    """yank, plug the same device again, use it, yank it again"""
+    m, dev = r.m, r.dev
+    await r.start_load()
+    when, watch = await r.yank()
+    await after_yank(r, when, watch, usable=False)
+    if not await m.slot_off(6):
+        r.check("slot", False, "pciehp never turned it off")
+        return
+    # QEMU may hold the back end a while longer, for requests of its own
+    for _ in range(50):
+        if "dut" in m.deleted:
+            break
+        await asyncio.sleep(0.1)
+    await dev.again(m)
+    controller, *children = dev.plug()
+    if hasattr(m, "vhost"):
+        controller["chardev"] = m.vhost
+    await m.device_add(controller)
+    try:
+        r.check("replugged", await r.bound(m.bdf, 10) == dev.driver)
+    except AgentError as e:
+        r.check("replugged", False, str(e))
+        await r.stacks()
+        return
+    for child in children:
+        try:
+            await m.device_add(child)
+        except Failed as e:
+            if "does not support hotplug" in str(e):
+                raise Skip(f"{controller['driver']}: {e}")
+            raise
+    await r.alive()
+    if not await r.start_load(use=True):
+        await r.stacks()
+    r.load = []
+    when, watch = await r.yank()
+    await r.prove()
+    await r.wait("gone-again", watch, when, r.limits.gone)
+    await r.usable()
+
+
+async def silent(r):
+    """dies without an event; I/O ends by timeout (1 s), then sysfs removal"""
+    m = r.m
+    await r.dev.hasten(m)
+    await r.start_load()
+    await r.dev.pend(m, 4)
+    await asyncio.sleep(0.5)
+    await r.pending_now()
+    when = await m.darken()
+    await r.prove()
+    if r.dev.load == "disk":
+        await r.ended(when)
+    watch = m.begin("watch", m.bdf)
+    when = time.monotonic()
+    command = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/remove", 1)
+    await r.wait("removed", command, when)
+    await r.wait("gone", watch, when, None if r.dev.load == "disk" else
+                 r.limits.gone)
+    await r.ended(when)
+    await m.yank()
+    await r.usable()
+
+
+async def blink(r):
+    """removal by sysfs begins while the device is away for a moment"""
+    m = r.m
+    await r.start_load()
+    await r.dev.pend(m, 4)
+    await asyncio.sleep(0.5)
+    await r.pending_now(4)
+    before = await r.stat()
+    back = await m.hide()
+    watch = m.begin("watch", m.bdf)
+    begun = m.begin("stack", "init", "pci_stop_and_remove_bus_device", 10000)
+    when = time.monotonic()
+    command = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/remove", 1)
+    await r.wait("remove-begun", begun, when)
+    await m.qtest_send(*back)
+    await r.wait("removed", command, when)
+    await r.wait("gone", watch, when)
+    await r.ended(when)
+    done = sum(w["ok"] for w in await r.stat()) - sum(w["ok"] for w in before)
+    r.check("kept", done >= r.pending(before),
+            f"{r.pending(before)} in flight when it began, {done} completed")
+    await r.dev.check_data(m, r)
+
+
+SCENARIOS = {f.__name__.replace("_", "-"): f for f in (
+    idle, load, remove, button, remove_yank, button_yank, replug, silent,
+    blink)}
+GRACEFUL = {"remove", "button", "blink"}
+PENDING = {"remove-yank", "button-yank", "blink"}   # need requests that wait
+EXTRA = {"silent", "blink"}
+
+
+async def run(r, name):
+    m, dev = r.m, r.dev
+    m.args = ["-object", "rng-builtin,id=probe"]
+    args = await dev.backends(m)
+    for device in dev.plug():
+        args += ["-device", json.dumps(device)]
+    # The ports come first on QEMU's command line, see start()
+    ready = await m.start(args)
+    over = asyncio.create_task(m.gone())
+    work = asyncio.create_task(drive(r, name, ready))
+    m.tasks += [over, work]
+    await asyncio.wait([over, work], return_when=asyncio.FIRST_COMPLETED)
+    # A crash of QEMU is not a hang of the guest: it goes first
+    if over.done() or (work.exception() and m.proc.returncode is not None):
+        work.cancel()
+        await over
+    await work
+
+
+async def drive(r, name, ready):
+    try:
+        async with asyncio.timeout(BOOT + r.limits.total):
+            try:
+                await r.setup(ready)
+                await SCENARIOS[name](r)
+            except TimeoutError:
+                await r.stacks()
+                r.check("answered", False, "an answer did not come in time")
+            except (Failed, AgentError) as e:
+                r.check("went-through", False, str(e))
+            await r.finish()
+    except TimeoutError:
+        r.check("total", False, f"took more than {r.limits.total} s")
