@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for the removal of PCI devices that are gone
+ */
+
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/msi.h>
+#include <linux/pci.h>
+
+#include <kunit/pci.h>
+#include <kunit/test.h>
+
+#include "../msi/msi.h"
+#include "../pci.h"
+
+#define NR_VFS	4
+
+/*
+ * Root Port > Upstream Port > Downstream Port > PF with its VFs, and another
+ * function beside the PF; a second Downstream Port > endpoint; and an endpoint
+ * that has nothing to do with all that.
+ */
+struct removal_ctx {
+	struct kunit_pci_host *host;
+	struct kunit_pci_fn *root_fn, *port_fn, *pf_fn;
+	struct pci_dev *root, *up, *port, *pf, *sibling, *other, *apart;
+	struct pci_dev *vfs[NR_VFS];
+};
+
+static const struct removal_offset {
+	const char *desc;
+	u16 offset;
+	u16 nr_virtual;		/* number of VFs on a virtual bus */
+} removal_offsets[] = {
+	{ "all VFs on the bus of the PF", 8, 0 },
+	{ "half of the VFs on a virtual bus", 254, 2 },
+	{ "all VFs on a virtual bus", 256, 4 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(removal_offset, removal_offsets, desc);
+
+static void mark_all(void *data)
+{
+	struct pci_dev *dev = data;
+
+	/* Whoever is to remove what is left need not wait for anything */
+	pci_bus_set_disconnected(dev->bus);
+}
+
+static void removal_init(struct kunit *test, struct removal_ctx *ctx,
+			 const struct removal_offset *offset)
+{
+	struct kunit_pci_fn *up, *sibling, *port2, *other, *apart;
+	struct kunit_pci_host *host = kunit_pci_alloc_host(test);
+	int ret, i, nr_virtual = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, host);
+	ctx->host = host;
+	ctx->root_fn = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
+					  PCI_EXP_TYPE_ROOT_PORT);
+	up = kunit_pci_add_port(host, ctx->root_fn, 0, PCI_EXP_TYPE_UPSTREAM);
+	ctx->port_fn = kunit_pci_add_port(host, up, PCI_DEVFN(1, 0),
+					  PCI_EXP_TYPE_DOWNSTREAM);
+	port2 = kunit_pci_add_port(host, up, PCI_DEVFN(2, 0),
+				   PCI_EXP_TYPE_DOWNSTREAM);
+	ctx->pf_fn = kunit_pci_add_endpoint(host, ctx->port_fn, 0);
+	sibling = kunit_pci_add_endpoint(host, ctx->port_fn, 1);
+	other = kunit_pci_add_endpoint(host, port2, 0);
+	apart = kunit_pci_add_endpoint(host, NULL, PCI_DEVFN(2, 0));
+	if (offset)
+		kunit_pci_add_sriov(ctx->pf_fn, NR_VFS, offset->offset, 1);
+	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+
+	ctx->root = kunit_pci_get_dev(test, ctx->root_fn);
+	ctx->up = kunit_pci_get_dev(test, up);
+	ctx->port = kunit_pci_get_dev(test, ctx->port_fn);
+	ctx->pf = kunit_pci_get_dev(test, ctx->pf_fn);
+	ctx->sibling = kunit_pci_get_dev(test, sibling);
+	ctx->other = kunit_pci_get_dev(test, other);
+	ctx->apart = kunit_pci_get_dev(test, apart);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->root);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->up);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->port);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->pf);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->sibling);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->other);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->apart);
+	if (!offset)
+		return;
+
+	pci_lock_rescan_remove();
+	ret = pci_enable_sriov(ctx->pf, NR_VFS);
+	pci_unlock_rescan_remove();
+	KUNIT_ASSERT_EQ(test, 0, ret);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, mark_all, ctx->root));
+	for (i = 0; i < NR_VFS; i++) {
+		ctx->vfs[i] = kunit_pci_get_dev(test, kunit_pci_vf(ctx->pf_fn, i));
+		KUNIT_ASSERT_NOT_NULL(test, ctx->vfs[i]);
+		nr_virtual += ctx->vfs[i]->bus != ctx->pf->bus;
+	}
+	KUNIT_ASSERT_EQ(test, nr_virtual, offset->nr_virtual);
+}
+
+/* As pciehp does at surprise removal: all that is below, nothing beside */
+static void test_bus_set_disconnected(struct kunit *test)
+{
+	struct removal_ctx ctx;
+	int i;
+
+	removal_init(test, &ctx, test->param_value);
+	pci_bus_set_disconnected(ctx.root->subordinate);
+
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.up));
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.port));
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.pf));
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.sibling));
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.other));
+	for (i = 0; i < NR_VFS; i++)
+		KUNIT_EXPECT_TRUE_MSG(test, pci_dev_is_disconnected(ctx.vfs[i]),
+				      "VF %d", i);
+	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.root));
+	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.apart));
+}
+
+/* As acpiphp does: a device, its VFs, and what is below it */
+static void test_hierarchy_set_disconnected(struct kunit *test)
+{
+	struct removal_ctx ctx;
+	int i;
+
+	removal_init(test, &ctx, &removal_offsets[1]);
+
+	pci_hierarchy_set_disconnected(ctx.sibling);
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.sibling));
+	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.pf));
+	for (i = 0; i < NR_VFS; i++)
+		KUNIT_EXPECT_FALSE_MSG(test, pci_dev_is_disconnected(ctx.vfs[i]),
+				       "VF %d", i);
+
+	pci_hierarchy_set_disconnected(ctx.pf);
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.pf));
+	for (i = 0; i < NR_VFS; i++)
+		KUNIT_EXPECT_TRUE_MSG(test, pci_dev_is_disconnected(ctx.vfs[i]),
+				      "VF %d", i);
+	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.port));
+
+	pci_hierarchy_set_disconnected(ctx.up);
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.up));
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.port));
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.other));
+	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.root));
+}
+
+/* No reset of a disconnected device gets as far as the port above it */
+static void test_reset_disconnected(struct kunit *test)
+{
+	struct kunit_pci_host *host = kunit_pci_alloc_host(test);
+	struct kunit_pci_fn *port, *fn;
+	struct kunit_pci_count count;
+	struct pci_dev *pdev;
+	int ret;
+
+	KUNIT_ASSERT_NOT_NULL(test, host);
+	port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
+				  PCI_EXP_TYPE_ROOT_PORT);
+	fn = kunit_pci_add_endpoint(host, port, 0);
+	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	pdev = kunit_pci_get_dev(test, fn);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	KUNIT_ASSERT_TRUE(test, pci_reset_supported(pdev));
+	KUNIT_ASSERT_EQ(test, 0, pci_probe_reset_bus(pdev->bus));
+
+	kunit_pci_yank(fn);
+	pci_dev_set_disconnected(pdev, NULL);
+	kunit_pci_count(port);
+	kunit_pci_count(fn);
+
+	device_lock(&pdev->dev);
+	ret = __pci_reset_function_locked(pdev);
+	device_unlock(&pdev->dev);
+	KUNIT_EXPECT_EQ(test, ret, -ENOTTY);
+	KUNIT_EXPECT_EQ_MSG(test, kunit_pci_count(port).writes, 0, "function");
+
+	KUNIT_EXPECT_EQ(test, pci_reset_bus(pdev), -ENOTTY);
+	KUNIT_EXPECT_EQ_MSG(test, kunit_pci_count(port).writes, 0, "bus");
+
+	count = kunit_pci_count(fn);
+	KUNIT_EXPECT_EQ(test, count.reads, 0);
+	KUNIT_EXPECT_EQ(test, count.writes, 0);
+}
+
+static void test_wait_for_pending_disconnected(struct kunit *test)
+{
+	struct removal_ctx ctx;
+
+	removal_init(test, &ctx, NULL);
+	pci_dev_set_disconnected(ctx.pf, NULL);
+	kunit_pci_count(ctx.pf_fn);
+	KUNIT_EXPECT_EQ(test, pci_wait_for_pending_transaction(ctx.pf), 1);
+	KUNIT_EXPECT_EQ(test, kunit_pci_count(ctx.pf_fn).reads, 0);
+}
+
+static void test_sriov_disable_disconnected(struct kunit *test)
+{
+	unsigned long start;
+	struct removal_ctx ctx;
+	int i;
+
+	removal_init(test, &ctx, &removal_offsets[0]);
+	kunit_pci_yank(ctx.pf_fn);
+	pci_bus_set_disconnected(ctx.pf->bus);
+
+	start = jiffies;
+	pci_lock_rescan_remove();
+	pci_disable_sriov(ctx.pf);
+	pci_unlock_rescan_remove();
+	KUNIT_EXPECT_LT(test, jiffies - start, HZ / 2);
+	KUNIT_EXPECT_EQ(test, pci_num_vf(ctx.pf), 0);
+	for (i = 0; i < NR_VFS; i++)
+		KUNIT_EXPECT_NULL(test, kunit_pci_get_dev(test, kunit_pci_vf(ctx.pf_fn, i)));
+}
+
+static void test_msix_mask_disconnected(struct kunit *test)
+{
+	u32 entry[PCI_MSIX_ENTRY_SIZE / sizeof(u32)] = { };
+	struct msi_desc desc = {
+		.pci.mask_base = (void __iomem __force *)entry,
+		.pci.msi_attrib.is_msix = 1,
+		.pci.msi_attrib.can_mask = 1,
+	};
+	struct removal_ctx ctx;
+
+	removal_init(test, &ctx, NULL);
+	pci_dev_set_disconnected(ctx.pf, NULL);
+	desc.dev = &ctx.pf->dev;
+
+	/* UML warns about MMIO that is not mapped, others just do it */
+	kunit_warning_suppress(test) {
+		pci_msix_mask(&desc);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 0);
+	}
+	KUNIT_EXPECT_EQ(test, entry[PCI_MSIX_ENTRY_VECTOR_CTRL / sizeof(u32)], 0);
+	KUNIT_EXPECT_EQ(test, desc.pci.msix_ctrl, PCI_MSIX_ENTRY_CTRL_MASKBIT);
+}
+
+static struct pci_dev *removal_find_vf(struct pci_dev *pf, int i)
+{
+	return pci_get_domain_bus_and_slot(pci_domain_nr(pf->bus),
+					   pci_iov_virtfn_bus(pf, i),
+					   pci_iov_virtfn_devfn(pf, i));
+}
+
+/* The VFs go with their PF, even if its driver has not disabled them */
+static void test_vfs_left_enabled(struct kunit *test)
+{
+	struct pci_dev *vf;
+	struct removal_ctx ctx;
+	int i, domain;
+	u8 busnr[NR_VFS], devfn[NR_VFS];
+
+	removal_init(test, &ctx, &removal_offsets[1]);
+	domain = pci_domain_nr(ctx.pf->bus);
+	for (i = 0; i < NR_VFS; i++) {
+		busnr[i] = ctx.vfs[i]->bus->number;
+		devfn[i] = ctx.vfs[i]->devfn;
+	}
+	pci_bus_set_disconnected(ctx.pf->bus);
+	pci_stop_and_remove_bus_device_locked(ctx.port);
+
+	KUNIT_EXPECT_EQ(test, pci_num_vf(ctx.pf), 0);
+	for (i = 0; i < NR_VFS; i++) {
+		vf = pci_get_domain_bus_and_slot(domain, busnr[i], devfn[i]);
+		KUNIT_EXPECT_NULL_MSG(test, vf, "VF %d", i);
+		pci_dev_put(vf);
+	}
+}
+
+/* Each VF holds one reference to its PF, for as long as it exists */
+static void test_vf_holds_pf(struct kunit *test)
+{
+	struct pci_dev *vfs[NR_VFS], *pf;
+	struct kunit_pci_host *host = kunit_pci_alloc_host(test);
+	const struct removal_offset *offset = test->param_value;
+	struct kunit_pci_fn *port, *fn;
+	int i, ret, base;
+
+	KUNIT_ASSERT_NOT_NULL(test, host);
+	port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
+				  PCI_EXP_TYPE_ROOT_PORT);
+	fn = kunit_pci_add_endpoint(host, port, 0);
+	kunit_pci_add_sriov(fn, NR_VFS, offset->offset, 1);
+	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	pf = kunit_pci_get_dev(test, fn);
+	KUNIT_ASSERT_NOT_NULL(test, pf);
+
+	pci_lock_rescan_remove();
+	ret = pci_enable_sriov(pf, NR_VFS);
+	pci_unlock_rescan_remove();
+	KUNIT_ASSERT_EQ(test, 0, ret);
+	for (i = 0; i < NR_VFS; i++) {
+		vfs[i] = removal_find_vf(pf, i);
+		KUNIT_EXPECT_NOT_NULL(test, vfs[i]);
+	}
+
+	pci_bus_set_disconnected(pf->bus);
+	pci_lock_rescan_remove();
+	/* In reverse, as the PCI core and hotplug drivers do */
+	for (i = NR_VFS - 1; i >= 0; i--)
+		if (vfs[i]->bus == pf->bus)
+			pci_stop_and_remove_bus_device(vfs[i]);
+	pci_stop_and_remove_bus_device(pf);
+	pci_unlock_rescan_remove();
+
+	/* Removed: what is left is the reference of this test, and the VFs' */
+	base = kref_read(&pf->dev.kobj.kref) - NR_VFS;
+	KUNIT_EXPECT_EQ(test, base, 1);
+	for (i = 0; i < NR_VFS; i++)
+		pci_dev_put(vfs[i]);
+	KUNIT_EXPECT_EQ(test, kref_read(&pf->dev.kobj.kref), 1);
+}
+
+/* What ->remove() met with */
+struct removal_driver {
+	struct pci_driver drv;
+	struct kunit_pci_fn *yank;	/* to be yanked in the midst of ->remove() */
+	struct kunit_pci_fn *fn;
+	struct pci_dev *pf;
+	int probed, removed;
+	int marked, absent;
+	unsigned int reads, writes;	/* that reached the PF in ->remove() */
+};
+
+static int removal_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct removal_driver *rdrv = container_of(pdev->driver,
+						   struct removal_driver, drv);
+
+	rdrv->probed++;
+	pci_set_master(pdev);
+	return pci_enable_device(pdev);
+}
+
+static void removal_remove(struct pci_dev *pdev)
+{
+	struct removal_driver *rdrv = container_of(pdev->driver,
+						   struct removal_driver, drv);
+	struct kunit_pci_count count;
+	u32 id;
+
+	rdrv->removed++;
+	rdrv->marked += pci_dev_is_disconnected(pdev);
+	rdrv->absent += !pci_device_is_present(pdev);
+	if (pdev != rdrv->pf) {
+		pci_disable_device(pdev);
+		return;
+	}
+
+	if (rdrv->yank) {
+		kunit_pci_yank(rdrv->yank);
+		pci_bus_set_disconnected(pdev->bus);
+	}
+	kunit_pci_count(rdrv->fn);
+	pci_read_config_dword(pdev, PCI_VENDOR_ID, &id);
+	pci_disable_sriov(pdev);
+	pci_disable_device(pdev);
+	count = kunit_pci_count(rdrv->fn);
+	rdrv->reads = count.reads;
+	rdrv->writes = count.writes;
+}
+
+static const struct pci_device_id removal_ids[] = {
+	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_ENDPOINT) },
+	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_VF) },
+	{ }
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(pci_unregister_driver_wrapper,
+			    pci_unregister_driver, struct pci_driver *);
+
+static struct removal_driver *removal_register_driver(struct kunit *test)
+{
+	struct removal_driver *rdrv = kunit_kzalloc(test, sizeof(*rdrv), GFP_KERNEL);
+	int ret;
+
+	KUNIT_ASSERT_NOT_NULL(test, rdrv);
+	rdrv->drv.name = "kunit-pci-removal";
+	rdrv->drv.id_table = removal_ids;
+	rdrv->drv.probe = removal_probe;
+	rdrv->drv.remove = removal_remove;
+	KUNIT_ASSERT_EQ(test, 0, pci_register_driver(&rdrv->drv));
+	ret = kunit_add_action_or_reset(test, pci_unregister_driver_wrapper,
+					&rdrv->drv);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+	return rdrv;
+}
+
+static const struct removal_time {
+	const char *desc;
+	enum { YANK_BEFORE, YANK_UNNOTICED, YANK_DURING, YANK_AFTER } when;
+	int nr_vfs;		/* none where it takes a second to disable them */
+	int marked;		/* number of devices marked at their ->remove() */
+	int absent;		/* number of devices not present then */
+} removal_times[] = {
+	{ "yank before", YANK_BEFORE, NR_VFS, 2 + NR_VFS, 2 + NR_VFS },
+	{ "yank before, not noticed", YANK_UNNOTICED, 0, 0, 2 },
+	{ "yank in the midst of the PF's", YANK_DURING, NR_VFS, 2, 2 },
+	{ "yank after", YANK_AFTER, 0, 0, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(removal_time, removal_times, desc);
+
+/* ->remove() of a PF, its VFs and another function with the card yanked */
+static void test_driver_remove(struct kunit *test)
+{
+	const struct removal_time *time = test->param_value;
+	struct removal_driver *rdrv;
+	struct kunit_pci_count count;
+	struct removal_ctx ctx;
+
+	rdrv = removal_register_driver(test);
+	removal_init(test, &ctx, time->nr_vfs ? &removal_offsets[1] : NULL);
+	rdrv->pf = ctx.pf;
+	rdrv->fn = ctx.pf_fn;
+	/* PF, VFs, sibling; and the other two that nothing happens to */
+	KUNIT_EXPECT_EQ(test, rdrv->probed, 2 + time->nr_vfs + 2);
+
+	kunit_pci_count(ctx.pf_fn);
+	if (time->when == YANK_BEFORE || time->when == YANK_UNNOTICED)
+		kunit_pci_yank(ctx.port_fn);
+	if (time->when == YANK_BEFORE)
+		pci_bus_set_disconnected(ctx.port->subordinate);
+	if (time->when == YANK_DURING)
+		rdrv->yank = ctx.port_fn;
+
+	pci_stop_and_remove_bus_device_locked(ctx.port);
+	if (time->when == YANK_AFTER)
+		kunit_pci_yank(ctx.port_fn);
+
+	KUNIT_EXPECT_EQ(test, rdrv->removed, 2 + time->nr_vfs);
+	KUNIT_EXPECT_EQ(test, rdrv->marked, time->marked);
+	KUNIT_EXPECT_EQ(test, rdrv->absent, time->absent);
+	if (time->when == YANK_BEFORE || time->when == YANK_DURING) {
+		KUNIT_EXPECT_EQ(test, rdrv->reads, 0);
+		KUNIT_EXPECT_EQ(test, rdrv->writes, 0);
+	} else {
+		KUNIT_EXPECT_GT(test, rdrv->reads, 0);
+		KUNIT_EXPECT_GT(test, rdrv->writes, 0);
+	}
+	count = kunit_pci_count(ctx.pf_fn);
+	if (time->when == YANK_BEFORE || time->when == YANK_DURING) {
+		KUNIT_EXPECT_EQ_MSG(test, count.reads, 0, "after ->remove()");
+		KUNIT_EXPECT_EQ_MSG(test, count.writes, 0, "after ->remove()");
+	}
+}
+
+struct removal_reset {
+	struct pci_dev *pdev;
+	struct completion done;
+	int ret;
+};
+
+static int removal_reset_fn(void *data)
+{
+	struct removal_reset *reset = data;
+
+	reset->ret = pci_reset_function(reset->pdev);
+	complete_all(&reset->done);
+	return 0;
+}
+
+/* A reset that waits for a device ends when it is marked, and removal goes on */
+static void test_remove_during_reset(struct kunit *test)
+{
+	struct removal_reset reset = { };
+	struct removal_driver *rdrv;
+	struct task_struct *task;
+	struct removal_ctx ctx;
+
+	rdrv = removal_register_driver(test);
+	removal_init(test, &ctx, NULL);
+	reset.pdev = ctx.pf;
+	init_completion(&reset.done);
+	task = kthread_run(removal_reset_fn, &reset, "kunit-pci-reset");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+
+	/* FLR takes 100 ms, then the device is waited for up to a minute */
+	msleep(50);
+	kunit_pci_set_rrs(ctx.pf_fn, KUNIT_PCI_RRS_FOREVER);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&reset.done, HZ / 10), 0);
+	kunit_pci_yank(ctx.pf_fn);
+	pci_bus_set_disconnected(ctx.pf->bus);
+	pci_stop_and_remove_bus_device_locked(ctx.pf);
+	KUNIT_EXPECT_EQ(test, rdrv->removed, 1);
+	wait_for_completion(&reset.done);
+	KUNIT_EXPECT_EQ(test, reset.ret, -ENOTTY);
+}
+
+static struct kunit_case pci_removal_cases[] = {
+	KUNIT_CASE_PARAM(test_bus_set_disconnected, removal_offset_gen_params),
+	KUNIT_CASE(test_hierarchy_set_disconnected),
+	KUNIT_CASE(test_reset_disconnected),
+	KUNIT_CASE(test_wait_for_pending_disconnected),
+	KUNIT_CASE(test_sriov_disable_disconnected),
+	KUNIT_CASE(test_msix_mask_disconnected),
+	KUNIT_CASE(test_vfs_left_enabled),
+	KUNIT_CASE_PARAM(test_vf_holds_pf, removal_offset_gen_params),
+	KUNIT_CASE_PARAM(test_driver_remove, removal_time_gen_params),
+	KUNIT_CASE(test_remove_during_reset),
+	{}
+};
+
+static struct kunit_suite pci_removal_suite = {
+	.name = "pci_removal",
+	.test_cases = pci_removal_cases,
+};
+
+kunit_test_suite(pci_removal_suite);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("KUnit tests for the removal of PCI devices");

@@ -1,0 +1,658 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Fake PCI host bridge for KUnit
+ *
+ * The host bridge, and whatever is put below it, exists in config space only:
+ * there are no BARs and no interrupts.  It is enumerated by the PCI core like
+ * any other, in a domain of its own.
+ */
+
+#include <linux/completion.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/numa.h>
+#include <linux/pci.h>
+#include <linux/pci-ecam.h>
+#include <linux/pci_regs.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/unaligned.h>
+
+#include <kunit/device.h>
+#include <kunit/pci.h>
+#include <kunit/resource.h>
+#include <kunit/test.h>
+
+#define PCIE	0x40			/* offset of the PCIe capability */
+#define SRIOV	PCI_CFG_SPACE_SIZE	/* offset of the SR-IOV capability */
+
+struct kunit_pci_fn {
+	struct list_head node;
+	struct kunit_pci_host *host;
+	struct kunit_pci_fn *port;	/* NULL on the root bus */
+	struct kunit_pci_fn *pf;	/* NULL if not a VF */
+	unsigned int id;		/* number of the VF */
+	unsigned int devfn;		/* unless a VF */
+	bool gone;
+	unsigned int rrs;
+	struct kunit_pci_count count;
+	u8 cfg[PCI_CFG_SPACE_EXP_SIZE];
+	u8 writable[PCI_CFG_SPACE_EXP_SIZE];
+};
+
+/* Lives in the private area of the bridge, hence as long as any device */
+struct kunit_pci_host {
+#ifdef CONFIG_X86
+	struct pci_sysdata sysdata;
+#else
+	struct pci_config_window sysdata;	/* arm64 looks at ->parent */
+#endif
+	struct kunit *test;
+	struct completion *released;	/* NULL: given up waiting for it */
+	raw_spinlock_t lock;
+	struct list_head fns;
+};
+
+static DEFINE_SPINLOCK(release_lock);
+
+static struct kunit_pci_host *bus_to_host(struct pci_bus *bus)
+{
+	return container_of(bus->sysdata, struct kunit_pci_host, sysdata);
+}
+
+static u16 cfg_get16(struct kunit_pci_fn *fn, int where)
+{
+	return get_unaligned_le16(fn->cfg + where);
+}
+
+static void cfg_set16(struct kunit_pci_fn *fn, int where, u16 val)
+{
+	put_unaligned_le16(val, fn->cfg + where);
+}
+
+static void cfg_set32(struct kunit_pci_fn *fn, int where, u32 val)
+{
+	put_unaligned_le32(val, fn->cfg + where);
+}
+
+static void cfg_writable(struct kunit_pci_fn *fn, int where, u32 mask)
+{
+	put_unaligned_le32(mask, fn->writable + where);
+}
+
+/* Routing ID of @fn, negative if no bus number leads to it now */
+static int fn_rid(struct kunit_pci_fn *fn)
+{
+	struct kunit_pci_fn *pf = fn->pf;
+	int rid;
+
+	if (pf) {
+		if (!(cfg_get16(pf, SRIOV + PCI_SRIOV_CTRL) & PCI_SRIOV_CTRL_VFE) ||
+		    fn->id >= cfg_get16(pf, SRIOV + PCI_SRIOV_NUM_VF))
+			return -1;
+		rid = fn_rid(pf);
+		if (rid < 0)
+			return rid;
+		return rid + cfg_get16(pf, SRIOV + PCI_SRIOV_VF_OFFSET) +
+		       fn->id * cfg_get16(pf, SRIOV + PCI_SRIOV_VF_STRIDE);
+	}
+	if (!fn->port)
+		return fn->devfn;
+	if (!fn->port->cfg[PCI_SECONDARY_BUS])
+		return -1;
+	return PCI_DEVID(fn->port->cfg[PCI_SECONDARY_BUS], fn->devfn);
+}
+
+/* Is @fn @top, one of its VFs, or below it? */
+static bool fn_within(struct kunit_pci_fn *fn, struct kunit_pci_fn *top)
+{
+	for (; fn; fn = fn->pf ?: fn->port)
+		if (fn == top)
+			return true;
+	return false;
+}
+
+static bool fn_gone(struct kunit_pci_fn *fn)
+{
+	for (; fn; fn = fn->pf ?: fn->port)
+		if (fn->gone)
+			return true;
+	return false;
+}
+
+static struct kunit_pci_fn *find_fn(struct pci_bus *bus, unsigned int devfn)
+{
+	struct kunit_pci_host *host = bus_to_host(bus);
+	struct kunit_pci_fn *fn;
+
+	lockdep_assert_held(&host->lock);
+	list_for_each_entry(fn, &host->fns, node)
+		if (fn_rid(fn) == PCI_DEVID(bus->number, devfn))
+			return fn;
+	return NULL;
+}
+
+static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
+			  int size, u32 *val)
+{
+	struct kunit_pci_fn *fn;
+
+	guard(raw_spinlock_irqsave)(&bus_to_host(bus)->lock);
+	PCI_SET_ERROR_RESPONSE(val);
+	fn = find_fn(bus, devfn);
+	if (!fn)
+		return PCIBIOS_SUCCESSFUL;
+
+	fn->count.reads++;
+	if (fn_gone(fn))
+		return PCIBIOS_SUCCESSFUL;
+	if (fn->rrs) {
+		if (fn->rrs != KUNIT_PCI_RRS_FOREVER)
+			fn->rrs--;
+		if (where == PCI_VENDOR_ID)
+			*val = 0xffff0000 | PCI_VENDOR_ID_PCI_SIG;
+		return PCIBIOS_SUCCESSFUL;
+	}
+
+	*val = get_unaligned_le32(fn->cfg + (where & ~3)) >> (where & 3) * 8;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static int kunit_pci_write(struct pci_bus *bus, unsigned int devfn, int where,
+			   int size, u32 val)
+{
+	struct kunit_pci_fn *fn;
+	int i;
+
+	guard(raw_spinlock_irqsave)(&bus_to_host(bus)->lock);
+	fn = find_fn(bus, devfn);
+	if (!fn)
+		return PCIBIOS_SUCCESSFUL;
+
+	fn->count.writes++;
+	if (fn_gone(fn) || fn->rrs)
+		return PCIBIOS_SUCCESSFUL;
+
+	for (i = where; i < where + size; i++, val >>= 8) {
+		u8 mask = fn->writable[i];
+
+		/* Events are cleared by writing 1 */
+		if (i == PCIE + PCI_EXP_SLTSTA)
+			fn->cfg[i] &= ~(val & PCI_EXP_SLTSTA_PDC);
+		else if (i == PCIE + PCI_EXP_SLTSTA + 1)
+			fn->cfg[i] &= ~(val & (PCI_EXP_SLTSTA_DLLSC >> 8));
+		else
+			fn->cfg[i] = (fn->cfg[i] & ~mask) | (val & mask);
+	}
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops kunit_pci_ops = {
+	.read = kunit_pci_read,
+	.write = kunit_pci_write,
+};
+
+static void kunit_pci_release(struct pci_host_bridge *bridge)
+{
+	struct kunit_pci_host *host = pci_host_bridge_priv(bridge);
+	struct kunit_pci_fn *fn, *next;
+
+	list_for_each_entry_safe(fn, next, &host->fns, node)
+		kfree(fn);
+
+	guard(spinlock)(&release_lock);
+	if (host->released)
+		complete(host->released);
+	else
+		module_put(THIS_MODULE);
+}
+
+static void kunit_pci_remove_host(void *data)
+{
+	struct kunit_pci_host *host = data;
+	struct pci_host_bridge *bridge = pci_host_bridge_from_priv(host);
+	DECLARE_COMPLETION_ONSTACK(released);
+	struct kunit *test = host->test;
+
+	if (bridge->bus) {
+		pci_lock_rescan_remove();
+		pci_stop_root_bus(bridge->bus);
+		pci_remove_root_bus(bridge->bus);
+		pci_unlock_rescan_remove();
+	}
+	host->released = &released;
+	pci_free_host_bridge(bridge);
+	if (wait_for_completion_timeout(&released, HZ / 10))
+		return;
+
+	scoped_guard(spinlock, &release_lock) {
+		if (completion_done(&released))
+			return;
+		/* Something has leaked, so @host still lives, and calls us */
+		host->released = NULL;
+		__module_get(THIS_MODULE);
+	}
+	KUNIT_FAIL(test, "fake PCI host: a device, bus or bridge has leaked");
+}
+
+/**
+ * kunit_pci_alloc_host() - Allocate a fake PCI host bridge
+ * @test: test context
+ *
+ * When the test completes, the host bridge is removed along with all that is
+ * below it.  If a device, a bus or the bridge itself survives that because a
+ * reference has leaked, the test fails.
+ *
+ * Example
+ *
+ * .. code-block:: c
+ *
+ *	static void foo_test(struct kunit *test)
+ *	{
+ *		struct kunit_pci_host *host;
+ *		struct kunit_pci_fn *port, *fn;
+ *		struct pci_dev *pdev;
+ *
+ *		host = kunit_pci_alloc_host(test);
+ *		KUNIT_ASSERT_NOT_NULL(test, host);
+ *		port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
+ *					  PCI_EXP_TYPE_ROOT_PORT);
+ *		fn = kunit_pci_add_endpoint(host, port, 0);
+ *		KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+ *		pdev = kunit_pci_get_dev(test, fn);
+ *
+ *		KUNIT_EXPECT_TRUE(test, pci_device_is_present(pdev));
+ *		kunit_pci_yank(port);
+ *		KUNIT_EXPECT_FALSE(test, pci_device_is_present(pdev));
+ *	}
+ *
+ * Return: the host, NULL on failure.
+ */
+struct kunit_pci_host *kunit_pci_alloc_host(struct kunit *test)
+{
+	struct pci_host_bridge *bridge;
+	struct kunit_pci_host *host;
+	struct device *dev;
+	char name[32];
+	int domain;
+
+	bridge = pci_alloc_host_bridge(sizeof(*host));
+	if (!bridge)
+		return NULL;
+	host = pci_host_bridge_priv(bridge);
+	host->test = test;
+	raw_spin_lock_init(&host->lock);
+	INIT_LIST_HEAD(&host->fns);
+	bridge->ops = &kunit_pci_ops;
+	bridge->sysdata = &host->sysdata;
+	pci_set_host_bridge_release(bridge, kunit_pci_release, NULL);
+
+	domain = pci_bus_find_emul_domain_nr(0, 0x10000, INT_MAX);
+	if (domain < 0)
+		goto err;
+	bridge->domain_nr = domain;
+#ifdef CONFIG_X86
+	host->sysdata.domain = domain;
+	host->sysdata.node = NUMA_NO_NODE;
+#endif
+
+	/* To outlive the bridge, the parent has to be registered first */
+	snprintf(name, sizeof(name), "kunit-pci-%x", domain);
+	dev = kunit_device_register(test, name);
+	if (IS_ERR(dev))
+		goto err;
+	bridge->dev.parent = dev;
+
+	if (kunit_add_action_or_reset(test, kunit_pci_remove_host, host))
+		return NULL;
+	return host;
+
+err:
+	kunit_pci_remove_host(host);
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_alloc_host);
+
+/**
+ * kunit_pci_probe_host() - Let the PCI core enumerate a fake host bridge
+ * @host: fake host
+ *
+ * Functions can only be added before.
+ *
+ * Return: 0 on success, negative errno on failure.
+ */
+int kunit_pci_probe_host(struct kunit_pci_host *host)
+{
+	return pci_host_probe(pci_host_bridge_from_priv(host));
+}
+EXPORT_SYMBOL_GPL(kunit_pci_probe_host);
+
+static void fn_reset(struct kunit_pci_fn *fn)
+{
+	int i;
+
+	for (i = 0; i < PCI_CFG_SPACE_EXP_SIZE; i++)
+		fn->cfg[i] &= ~fn->writable[i];
+	if (fn->cfg[PCI_HEADER_TYPE] == PCI_HEADER_TYPE_BRIDGE)
+		cfg_set16(fn, PCI_MEMORY_BASE, PCI_MEMORY_RANGE_MASK & 0xffff);
+}
+
+static struct kunit_pci_fn *add_fn(struct kunit_pci_host *host,
+				   struct kunit_pci_fn *port,
+				   unsigned int devfn, int type)
+{
+	struct kunit_pci_fn *fn;
+
+	fn = kzalloc_obj(*fn);
+	KUNIT_ASSERT_NOT_NULL(host->test, fn);
+	fn->host = host;
+	fn->port = port;
+	fn->devfn = devfn;
+
+	cfg_set32(fn, PCI_VENDOR_ID, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
+	cfg_writable(fn, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+		     PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
+		     PCI_COMMAND_INTX_DISABLE);
+	cfg_set16(fn, PCI_STATUS, PCI_STATUS_CAP_LIST);
+	cfg_set16(fn, PCI_CLASS_DEVICE, PCI_CLASS_OTHERS << 8);
+	fn->cfg[PCI_CAPABILITY_LIST] = PCIE;
+
+	fn->cfg[PCIE] = PCI_CAP_ID_EXP;
+	cfg_set16(fn, PCIE + PCI_EXP_FLAGS, 2 | type << 4);
+	cfg_set32(fn, PCIE + PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_RBER);
+	cfg_writable(fn, PCIE + PCI_EXP_DEVCTL, 0x7fff);
+	cfg_set32(fn, PCIE + PCI_EXP_LNKCAP,
+		  PCI_EXP_LNKCAP_SLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1);
+	cfg_writable(fn, PCIE + PCI_EXP_LNKCTL,
+		     PCI_EXP_LNKCTL_ASPMC | PCI_EXP_LNKCTL_LD |
+		     PCI_EXP_LNKCTL_CCC);
+	cfg_set16(fn, PCIE + PCI_EXP_LNKSTA,
+		  PCI_EXP_LNKSTA_CLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1);
+	cfg_writable(fn, PCIE + PCI_EXP_DEVCTL2, 0xffff);
+
+	scoped_guard(raw_spinlock_irqsave, &host->lock)
+		list_add_tail(&fn->node, &host->fns);
+	return fn;
+}
+
+/**
+ * kunit_pci_add_endpoint() - Add an endpoint to a fake host
+ * @host: fake host, not probed yet
+ * @port: port above the endpoint, or NULL for the root bus
+ * @devfn: device and function number; function 0 has to be the first one
+ *
+ * The endpoint can do Function Level Reset.  Aborts the test if there is no
+ * memory.
+ *
+ * Return: the endpoint.
+ */
+struct kunit_pci_fn *kunit_pci_add_endpoint(struct kunit_pci_host *host,
+					    struct kunit_pci_fn *port,
+					    unsigned int devfn)
+{
+	struct kunit_pci_fn *fn, *fn0;
+
+	fn = add_fn(host, port, devfn,
+		    port ? PCI_EXP_TYPE_ENDPOINT : PCI_EXP_TYPE_RC_END);
+	cfg_set32(fn, PCIE + PCI_EXP_DEVCAP,
+		  PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR);
+	if (PCI_FUNC(devfn))
+		list_for_each_entry(fn0, &host->fns, node)
+			if (fn0->port == port &&
+			    PCI_SLOT(fn0->devfn) == PCI_SLOT(devfn))
+				fn0->cfg[PCI_HEADER_TYPE] |= PCI_HEADER_TYPE_MFD;
+	return fn;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_endpoint);
+
+/**
+ * kunit_pci_add_port() - Add a port to a fake host
+ * @host: fake host, not probed yet
+ * @port: port above this one, or NULL for the root bus
+ * @devfn: device and function number
+ * @type: PCI_EXP_TYPE_ROOT_PORT, PCI_EXP_TYPE_UPSTREAM or
+ *	  PCI_EXP_TYPE_DOWNSTREAM
+ *
+ * Aborts the test if there is no memory.
+ *
+ * Return: the port.
+ */
+struct kunit_pci_fn *kunit_pci_add_port(struct kunit_pci_host *host,
+					struct kunit_pci_fn *port,
+					unsigned int devfn, int type)
+{
+	struct kunit_pci_fn *fn = add_fn(host, port, devfn, type);
+
+	cfg_set16(fn, PCI_DEVICE_ID, KUNIT_PCI_PORT);
+	cfg_set16(fn, PCI_CLASS_DEVICE, PCI_CLASS_BRIDGE_PCI);
+	fn->cfg[PCI_HEADER_TYPE] = PCI_HEADER_TYPE_BRIDGE;
+	cfg_writable(fn, PCI_PRIMARY_BUS, 0x00ffffff);
+	cfg_writable(fn, PCI_MEMORY_BASE, 0xfff0fff0);
+	fn->writable[PCI_BRIDGE_CONTROL] = 0xff;
+	if (type != PCI_EXP_TYPE_UPSTREAM) {
+		cfg_set32(fn, PCIE + PCI_EXP_LNKCAP,
+			  PCI_EXP_LNKCAP_SLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1 |
+			  PCI_EXP_LNKCAP_DLLLARC);
+		cfg_set16(fn, PCIE + PCI_EXP_LNKSTA,
+			  PCI_EXP_LNKSTA_CLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1 |
+			  PCI_EXP_LNKSTA_DLLLA);
+	}
+	if (type == PCI_EXP_TYPE_ROOT_PORT) {
+		cfg_set16(fn, PCIE + PCI_EXP_RTCAP, PCI_EXP_RTCAP_RRS_SV);
+		fn->writable[PCIE + PCI_EXP_RTCTL] = PCI_EXP_RTCTL_RRS_SVE;
+	}
+	fn_reset(fn);
+	return fn;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_port);
+
+/**
+ * kunit_pci_add_slot() - Make a fake port a hotplug port
+ * @port: Root Port or Downstream Port, not probed yet
+ *
+ * The slot allows for surprise removal, it has neither a power controller,
+ * nor a button, nor indicators, and it does not interrupt: pciehp has to poll.
+ */
+void kunit_pci_add_slot(struct kunit_pci_fn *port)
+{
+	cfg_set16(port, PCIE + PCI_EXP_FLAGS,
+		  cfg_get16(port, PCIE + PCI_EXP_FLAGS) | PCI_EXP_FLAGS_SLOT);
+	cfg_set32(port, PCIE + PCI_EXP_SLTCAP, PCI_EXP_SLTCAP_HPC |
+		  PCI_EXP_SLTCAP_HPS | PCI_EXP_SLTCAP_NCCS);
+	cfg_writable(port, PCIE + PCI_EXP_SLTCTL, 0x1fff);
+	cfg_set16(port, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDS);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_slot);
+
+/**
+ * kunit_pci_add_sriov() - Make a fake endpoint an SR-IOV Physical Function
+ * @pf: endpoint, not probed yet
+ * @num: number of Virtual Functions
+ * @offset: First VF Offset
+ * @stride: VF Stride
+ *
+ * The VFs appear once they are enabled, for instance by pci_enable_sriov().
+ * Those that @offset and @stride give another bus number than that of @pf end
+ * up on a virtual bus.  Aborts the test if there is no memory.
+ */
+void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
+			 u16 offset, u16 stride)
+{
+	struct kunit_pci_fn *vf;
+	unsigned int i;
+
+	cfg_set32(pf, SRIOV, PCI_EXT_CAP_ID_SRIOV | 1 << 16);
+	cfg_writable(pf, SRIOV + PCI_SRIOV_CTRL,
+		     PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
+	cfg_set16(pf, SRIOV + PCI_SRIOV_INITIAL_VF, num);
+	cfg_set16(pf, SRIOV + PCI_SRIOV_TOTAL_VF, num);
+	cfg_writable(pf, SRIOV + PCI_SRIOV_NUM_VF, 0xffff);
+	pf->cfg[SRIOV + PCI_SRIOV_FUNC_LINK] = PCI_FUNC(pf->devfn);
+	cfg_set16(pf, SRIOV + PCI_SRIOV_VF_OFFSET, offset);
+	cfg_set16(pf, SRIOV + PCI_SRIOV_VF_STRIDE, stride);
+	cfg_set16(pf, SRIOV + PCI_SRIOV_VF_DID, KUNIT_PCI_VF);
+	cfg_set32(pf, SRIOV + PCI_SRIOV_SUP_PGSIZE, 0x553);
+	cfg_writable(pf, SRIOV + PCI_SRIOV_SYS_PGSIZE, 0x553);
+
+	for (i = 0; i < num; i++) {
+		vf = add_fn(pf->host, pf->port, pf->devfn, PCI_EXP_TYPE_ENDPOINT);
+		cfg_set32(vf, PCI_VENDOR_ID, ~0);
+		vf->id = i;
+		vf->pf = pf;
+	}
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_sriov);
+
+/**
+ * kunit_pci_vf() - Find a Virtual Function of a fake endpoint
+ * @pf: Physical Function
+ * @id: number of the VF, from 0
+ *
+ * Return: the VF, NULL if there is none of that number.
+ */
+struct kunit_pci_fn *kunit_pci_vf(struct kunit_pci_fn *pf, unsigned int id)
+{
+	struct kunit_pci_fn *fn;
+
+	list_for_each_entry(fn, &pf->host->fns, node)
+		if (fn->pf == pf && fn->id == id)
+			return fn;
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_vf);
+
+KUNIT_DEFINE_ACTION_WRAPPER(pci_dev_put_wrapper, pci_dev_put, struct pci_dev *);
+
+/**
+ * kunit_pci_get_dev() - Get the PCI device of a fake function
+ * @test: test context
+ * @fn: fake function
+ *
+ * The reference is dropped when the test completes.
+ *
+ * Return: the device, NULL if the PCI core has none for @fn.
+ */
+struct pci_dev *kunit_pci_get_dev(struct kunit *test, struct kunit_pci_fn *fn)
+{
+	struct pci_host_bridge *bridge;
+	struct pci_dev *pdev;
+	int rid;
+
+	scoped_guard(raw_spinlock_irqsave, &fn->host->lock)
+		rid = fn_rid(fn);
+	if (rid < 0)
+		return NULL;
+	bridge = pci_host_bridge_from_priv(fn->host);
+	pdev = pci_get_domain_bus_and_slot(bridge->domain_nr, PCI_BUS_NUM(rid),
+					   rid & 0xff);
+	if (pdev && kunit_add_action_or_reset(test, pci_dev_put_wrapper, pdev))
+		return NULL;
+	return pdev;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_get_dev);
+
+/* Tell the slot that @fn was in, if any, that the card has come or gone */
+static void slot_event(struct kunit_pci_fn *fn)
+{
+	struct kunit_pci_fn *port = fn->port;
+	u16 lnksta, sltsta;
+
+	if (!port)
+		return;
+	lnksta = cfg_get16(port, PCIE + PCI_EXP_LNKSTA) & ~PCI_EXP_LNKSTA_DLLLA;
+	sltsta = cfg_get16(port, PCIE + PCI_EXP_SLTSTA) & ~PCI_EXP_SLTSTA_PDS;
+	if (!fn->gone) {
+		lnksta |= PCI_EXP_LNKSTA_DLLLA;
+		sltsta |= PCI_EXP_SLTSTA_PDS;
+	}
+	cfg_set16(port, PCIE + PCI_EXP_LNKSTA, lnksta);
+	if (cfg_get16(port, PCIE + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_SLOT)
+		cfg_set16(port, PCIE + PCI_EXP_SLTSTA,
+			  sltsta | PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC);
+}
+
+/**
+ * kunit_pci_yank() - Remove a fake function by surprise
+ * @fn: fake function
+ *
+ * From now on @fn, its VFs and all that is below it read as all-ones and
+ * ignore writes.  If @fn is in a slot, the slot sees the card and the link go;
+ * yank every function of a card that has several.
+ */
+void kunit_pci_yank(struct kunit_pci_fn *fn)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->gone = true;
+	slot_event(fn);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_yank);
+
+/**
+ * kunit_pci_restore() - Let a yanked fake function answer again
+ * @fn: fake function
+ *
+ * The same card in the state it had: it was the path to it that was cut.
+ */
+void kunit_pci_restore(struct kunit_pci_fn *fn)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->gone = false;
+	slot_event(fn);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_restore);
+
+/**
+ * kunit_pci_plug() - Put a card in the place of a fake function
+ * @fn: fake function
+ * @id: Vendor ID and, in the upper half, Device ID of the new card
+ *
+ * The card is fresh from reset, along with all that is below it.
+ */
+void kunit_pci_plug(struct kunit_pci_fn *fn, u32 id)
+{
+	struct kunit_pci_fn *f;
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	list_for_each_entry(f, &fn->host->fns, node)
+		if (fn_within(f, fn))
+			fn_reset(f);
+	cfg_set32(fn, PCI_VENDOR_ID, id);
+	fn->gone = false;
+	slot_event(fn);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_plug);
+
+/**
+ * kunit_pci_set_rrs() - Let a fake function answer with Request Retry Status
+ * @fn: fake function
+ * @n: number of reads to answer so, or KUNIT_PCI_RRS_FOREVER, or 0 to stop
+ *
+ * As with Configuration RRS Software Visibility: a read of the Vendor ID gives
+ * the ID that is reserved for this, other reads all-ones.
+ */
+void kunit_pci_set_rrs(struct kunit_pci_fn *fn, unsigned int n)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->rrs = n;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_set_rrs);
+
+/**
+ * kunit_pci_count() - Count the config accesses of a fake function
+ * @fn: fake function
+ *
+ * Accesses are counted if they have left the PCI core, whether or not anybody
+ * answers.
+ *
+ * Return: the accesses since the previous call.
+ */
+struct kunit_pci_count kunit_pci_count(struct kunit_pci_fn *fn)
+{
+	struct kunit_pci_count count;
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	count = fn->count;
+	fn->count = (struct kunit_pci_count) { };
+	return count;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_count);
