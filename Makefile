@@ -18,7 +18,7 @@ MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
 # An empty one means its default, in the scripts.
 $(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 export BASE JOBS KASAN DEVICES SCENARIOS MMIO
-export LINUX CACHE UPDATE PRISTINE KERNEL SIGNOFF TRAILERS TOPIC
+export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC
 
 S := tools/series
 
@@ -48,6 +48,7 @@ help:
 #?   KASAN=y          a kernel with KASAN
 #?   DEVICES= SCENARIOS=   a part of the lab; see tools/lab
 #?   MMIO=ones|zeros|both   what reads from a vanished device give, in the lab
+#?   MACHINES=n       lab: how many at a time (default: one per processor)
 #?   PRISTINE=1       kernel, lab: the base without the series
 #?   KERNEL=path      lab: somebody's bzImage
 #?   LINUX=path       a kernel tree of your own (git or plain; never written to)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # How kernels are configured and built here. Sourced after lib.sh.
 
 # Make hands its own flags down: a kernel build is not part of them.

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # compose REF [ROOT]: the series on top of the base, in an index only, strictly
 # (git apply: no fuzz, no three-way merge). REF is moved at the very end, so
 # nothing half-composed is ever taken for whole. Sourced after lib.sh.

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # What the scripts of tools/series share. Sourced by bash, first thing.
 #
 # From the environment (the Makefile passes them on): BASE, LINUX, CACHE, JOBS,
