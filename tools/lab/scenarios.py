@@ -118,6 +118,11 @@ class Disk(Device):
 
     async def workers(self, m, use=False):
         name = await self.find(m, "class/block")
+        # It is there before its size is known
+        for _ in range(200):
+            if (await m.ask("cat", f"/sys/class/block/{name}/size")) != "0|":
+                break
+            await asyncio.sleep(0.05)
         return [("disk", 8, 20 if use else 0, f"/dev/{name}")]
 
     async def hasten(self, m):
@@ -402,6 +407,16 @@ class Run:
         if self.mode == "ones":
             await m.shadow_setup()
         await self.alive()
+
+    async def probed(self):
+        """pciehp is done with the new card: bound is said before that"""
+        for _ in range(100):
+            try:
+                await self.m.ask("stack", "pciehp", "pciehp_configure", 700)
+            except AgentError:
+                return
+            await asyncio.sleep(0.1)
+        raise Failed("the new card is not probed in 10 s")
 
     async def alive(self):
         """Where the BARs are, and that the device itself answers there"""
@@ -735,6 +750,7 @@ async def replug(r):
             if "does not support hotplug" in str(e):
                 raise Skip(f"{controller['driver']}: {e}")
             raise
+    await r.probed()
     await r.alive()
     if not await r.start_load(use=True):
         await r.stacks()
