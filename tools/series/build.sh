@@ -36,9 +36,10 @@ checkout() {	# NAME COMMIT
 configure() {	# SRC OUT FRAGMENT...
 	local src=$1 out=$2 bad; shift 2
 	mkdir -p "$out"
+	cat "$@" | sed 's/[[:space:]]*# optional$//' >"$out.fragment"
 	{
 		kmake "$src" "$out" tinyconfig &&
-		(cd "$src" && scripts/kconfig/merge_config.sh -m -O "$out" "$out/.config" "$@") &&
+		(cd "$src" && scripts/kconfig/merge_config.sh -m -O "$out" "$out/.config" "$out.fragment") &&
 		kmake "$src" "$out" olddefconfig
 	} >"$out.config.log" 2>&1 || die "the kernel cannot be configured ($(grep -v '^make' "$out.config.log" | tail -n1)): see ${out#"$TOP/"}.config.log"
 	bad=$(effective "$out/.config" "$@")

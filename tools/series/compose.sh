@@ -19,16 +19,27 @@ apply_failed() {	# PATCH LOG PATCHBODY
 	die "patches/$1: $(sed -n 's/^error: //p' "$2" | head -n1): mend the patch (nothing was composed)"
 }
 
+composed() {	# COMMIT PATCH [NEWFILE ...]: the next one (in compose's variables)
+	parent=$1 n=$((n + 1))
+	printf '%s\n' "$*" >>"$TMP/composed"
+	printf 'N inline %s\ndata %d\n%s\n' "$1" $((${#2} + 1)) "$2" >>"$TMP/notes"
+}
+
 compose() {
 	local ref=$1 root=${2:-$TOP} line p f parent tree blob mode topic last='' date n=0 args
-	local -A topics=() brought=() used=()
+	local -A topics=() brought=() used=() memo=()
+	local key made common
 	scratch "$B"
 	caller_ident
 	date="$(series_date) +0000"
 	export GIT_DIR=$GD GIT_WORK_TREE=$B GIT_INDEX_FILE=$TMP/index
 	rm -f "$GIT_INDEX_FILE"; : >"$TMP/composed"; : >"$TMP/notes"
-	g read-tree "$BASE_COMMIT"
 	parent=$BASE_COMMIT
+	# What was composed from the same inputs on the same parent is not composed
+	# again. The key holds all that goes in, this script too.
+	common="$NAME $EMAIL $date $(sha256sum <"$S/compose.sh")"
+	[ "$ref" != mails ] || common+="${SIGNOFF:+ signed}${TRAILERS:+ $TRAILERS}"
+	if [ -f "$GD/series.memo" ]; then while read -r key made; do memo[$key]=$made; done <"$GD/series.memo"; fi
 	while read -r line; do
 		# shellcheck disable=SC2086 # words, on purpose
 		set -f; set -- $line; set +f
@@ -46,6 +57,21 @@ compose() {
 			[ -z "${topics[$topic]:-}" ] || die "patches/$BASE/series: $p: the patches of topic $topic do not stand together: move the line"
 			topics[$topic]=1 last=$topic
 		fi
+
+		for f; do
+			if [ -L "$root/$f" ] || [ ! -f "$root/$f" ]; then
+				die "patches/$BASE/series: $p brings $f, which is not a file of this repository: add it or remove its name"
+			fi
+		done
+		key=$({ printf '%s\n' "$common $parent $p"; cd "$root" && stat -c '%A %n' "$@" "patches/$p" && sha256sum "$@" "patches/$p"; } | sha256sum)
+		key=${key%% *} made=${memo[$key]:-}
+		if [ -n "$made" ] && g cat-file -e "$made^{tree}" 2>/dev/null; then
+			for f; do brought[$f]=$p; done
+			composed "$made" "$p" "$@"
+			rm -f "$GIT_INDEX_FILE"
+			continue
+		fi
+		[ -f "$GIT_INDEX_FILE" ] || g read-tree "$parent"
 
 		g mailinfo -b --no-scissors --encoding=UTF-8 "$TMP/msg" "$TMP/diff" <"$root/patches/$p" >"$TMP/info" 2>"$TMP/log" ||
 			die "patches/$p: git mailinfo cannot read it: it must begin with Subject:, an empty line, the message and ---"
@@ -67,9 +93,6 @@ compose() {
 		fi
 		args=
 		for f; do
-			if [ -L "$root/$f" ] || [ ! -f "$root/$f" ]; then
-				die "patches/$BASE/series: $p brings $f, which is not a file of this repository: add it or remove its name"
-			fi
 			[ -z "$(g ls-files -- ":(literal)$f")" ] || die "patches/$BASE/series: $p brings $f, but the kernel already has it: change it in the patch instead"
 			brought[$f]=$p
 			blob=$(g hash-object -w --no-filters "$root/$f")
@@ -79,7 +102,7 @@ compose() {
 		[ -z "$args" ] || printf %s "$args" | g update-index --add --index-info
 		tree=$(g write-tree)
 		[ "$tree" != "$(g rev-parse "$parent^{tree}")" ] || die "patches/$p changes nothing: remove its line from patches/$BASE/series"
-		parent=$(
+		made=$(
 			export GIT_AUTHOR_NAME=$NAME GIT_AUTHOR_EMAIL=$EMAIL GIT_AUTHOR_DATE=$date
 			export GIT_COMMITTER_NAME=$NAME GIT_COMMITTER_EMAIL=$EMAIL GIT_COMMITTER_DATE=$date
 			if grep -q '^Email: ' "$TMP/info"; then
@@ -87,9 +110,8 @@ compose() {
 				GIT_AUTHOR_EMAIL=$(sed -n 's/^Email: //p' "$TMP/info")
 			fi
 			g commit-tree -p "$parent" -F "$TMP/message" "$tree")
-		printf '%s\n' "$parent $p $*" >>"$TMP/composed"
-		printf 'N inline %s\ndata %d\n%s\n' "$parent" $((${#p} + 1)) "$p" >>"$TMP/notes"
-		n=$((n + 1))
+		echo "$key $made" >>"$GD/series.memo"
+		composed "$made" "$p" "$@"
 	done < <(series_lines "$root/patches/$BASE/series")
 	COMPOSED=$parent COUNT=$n
 	unset GIT_INDEX_FILE

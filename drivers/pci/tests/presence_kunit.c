@@ -38,10 +38,13 @@ static const char * const presence_answers[] = {
 	[OTHER_CARD] = "another card",
 };
 
-static const char * const presence_states[] = {
-	[pci_channel_io_normal] = "normal",
-	[pci_channel_io_frozen] = "frozen",
-	[pci_channel_io_perm_failure] = "perm_failure",
+static const struct {
+	const char *desc;
+	pci_channel_state_t state;
+} presence_states[] = {
+	{ "normal", pci_channel_io_normal },
+	{ "frozen", pci_channel_io_frozen },
+	{ "perm_failure", pci_channel_io_perm_failure },
 };
 
 struct presence_ctx {
@@ -140,6 +143,7 @@ static void test_predicates(struct kunit *test)
 	struct presence_ctx ctx;
 	pci_channel_state_t s;
 	enum presence_answer a;
+	unsigned int i;
 	char row[64];
 	bool asked;
 
@@ -148,9 +152,10 @@ static void test_predicates(struct kunit *test)
 	for (a = ANSWERS; a <= OTHER_CARD; a++) {
 		presence_set_answer(&ctx, target->switched, a, true);
 
-		for (s = pci_channel_io_normal; s <= pci_channel_io_perm_failure; s++) {
+		for (i = 0; i < ARRAY_SIZE(presence_states); i++) {
+			s = presence_states[i].state;
 			snprintf(row, sizeof(row), "%s, %s, %s", target->desc,
-				 presence_states[s], presence_answers[a]);
+				 presence_states[i].desc, presence_answers[a]);
 			/* The presence of a VF is that of its PF, unmarked here */
 			asked = ctx.vf || s != pci_channel_io_perm_failure;
 			WRITE_ONCE(ctx.pdev->error_state, s);
@@ -228,21 +233,24 @@ static void test_config_accessors(struct kunit *test)
 	expect_reads(test, ctx.fn, 0, "accessors");
 }
 
-#define NR_STATES	(pci_channel_io_perm_failure + 2)
+#define NR_STATES	5
 
 struct presence_transition {
 	const char *desc;
-	pci_channel_state_t old;
-	pci_channel_state_t new[NR_STATES];	/* by the state asked for */
+	unsigned int old;
+	unsigned int new[NR_STATES];	/* by the state asked for */
 	bool ret[NR_STATES];
 };
 
-/* States 0 and 4 do not exist, a device has 0 until it is set up */
+/*
+ * By number, see pci_channel_state_t.  States 0 and 4 do not exist, a device
+ * has 0 until it is set up.
+ */
 static const struct presence_transition presence_transitions[] = {
 	{ "uninitialized", 0, { 0, 0, 0, 3, 0 }, { 0, 1, 1, 1, 0 } },
-	{ "normal", pci_channel_io_normal, { 1, 1, 2, 3, 1 }, { 0, 1, 1, 1, 0 } },
-	{ "frozen", pci_channel_io_frozen, { 2, 1, 2, 3, 2 }, { 0, 1, 1, 1, 0 } },
-	{ "perm_failure", pci_channel_io_perm_failure, { 3, 3, 3, 3, 3 }, { 0, 0, 0, 1, 0 } },
+	{ "normal", 1, { 1, 1, 2, 3, 1 }, { 0, 1, 1, 1, 0 } },
+	{ "frozen", 2, { 2, 1, 2, 3, 2 }, { 0, 1, 1, 1, 0 } },
+	{ "perm_failure", 3, { 3, 3, 3, 3, 3 }, { 0, 0, 0, 1, 0 } },
 };
 
 KUNIT_ARRAY_PARAM_DESC(presence_transition, presence_transitions, desc);
@@ -255,11 +263,12 @@ static void test_set_io_state(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, pdev);
 	for (new = 0; new < NR_STATES; new++) {
-		pdev->error_state = t->old;
-		KUNIT_EXPECT_EQ_MSG(test, pci_dev_set_io_state(pdev, new),
+		pdev->error_state = (__force pci_channel_state_t)t->old;
+		KUNIT_EXPECT_EQ_MSG(test,
+				    pci_dev_set_io_state(pdev, (__force pci_channel_state_t)new),
 				    t->ret[new], "%s to %u", t->desc, new);
-		KUNIT_EXPECT_EQ_MSG(test, pdev->error_state, t->new[new],
-				    "%s to %u", t->desc, new);
+		KUNIT_EXPECT_EQ_MSG(test, (__force unsigned int)pdev->error_state,
+				    t->new[new], "%s to %u", t->desc, new);
 	}
 }
 
