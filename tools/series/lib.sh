@@ -92,6 +92,7 @@ uninterrupted() { if command -v setsid >/dev/null; then setsid -w "$@"; else "$@
 # The repository of this base, empty but whole, and the objects it borrows.
 open_repo() {
 	if [ ! -d "$GD" ]; then
+		mkdir -p "$B"
 		scratch "$B"
 		g init -q --bare -b series "$TMP/git"
 		g --git-dir="$TMP/git" config core.bare false
