@@ -46,7 +46,7 @@ help:
 #?   BASE=mainline    a directory of patches/
 #?   JOBS=n           parallel compilations
 #?   KASAN=y          a kernel with KASAN
-#?   DEVICES= SCENARIOS=   a part of the lab; see tools/lab
+#?   DEVICES= SCENARIOS=   a part of the lab, SCENARIOS=all for more; see tools/lab/lab --help
 #?   MMIO=ones|zeros|both   what reads from a vanished device give, in the lab
 #?   MACHINES=n       lab: how many at a time (default: one per processor)
 #?   PRISTINE=1       kernel, lab: the base without the series

@@ -37,7 +37,6 @@ class Device:
     driver = "virtio-pci"
     alive = 4, 0x14, 0x4    # virtio: device_status, DRIVER_OK
     virtio = True
-    extra = ()              # scenarios that not every driver is meant for
     props = {}
 
     def __init__(self, name, model, **attributes):
@@ -307,15 +306,12 @@ class Usb(Device):
 ANY = 0xffffffff
 NATIVE = {"virtio": False}
 DEVICES = {d.name: d for d in (
-    Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"},
-         extra=("silent", "blink")),
+    Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
     VhostBlk("vhost-blk", "vhost-user-blk-pci",
              props={"chardev": "vhost1", "num-queues": 1}),
-    Nic("virtio-net", "virtio-net-pci", props={"netdev": "net"},
-        extra=("silent",)),
+    Nic("virtio-net", "virtio-net-pci", props={"netdev": "net"}),
     Disk("virtio-scsi", "virtio-scsi-pci", children=(
-        {"driver": "scsi-hd", "id": "hd", "bus": "dut.0", "drive": "disk"},),
-         extra=("silent", "blink")),
+        {"driver": "scsi-hd", "id": "hd", "bus": "dut.0", "drive": "disk"},)),
     Serial("virtio-serial", "virtio-serial-pci", children=(
         {"driver": "virtconsole", "id": "tty", "bus": "dut.0", "nr": 0,
          "chardev": "tty"},
@@ -344,6 +340,7 @@ DEVICES = {d.name: d for d in (
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
               "drive": "disk"},), **NATIVE),
 )}
+DISKS = tuple(name for name, d in DEVICES.items() if d.load == "disk")
 
 
 class Run:
@@ -568,6 +565,20 @@ class Run:
         self.check("ended", done and not any(
             w["bad"] or not w["failed"] for w in stat), self.tell(stat))
 
+    def begin_remove(self):
+        return self.m.begin("write",
+                            f"/sys/bus/pci/devices/{self.m.bdf}/remove", 1)
+
+    async def rescan(self):
+        """What was removed by sysfs comes back and is bound"""
+        command = self.m.begin("write", "/sys/bus/pci/rescan", 1)
+        if await self.wait("rescan", command, time.monotonic()):
+            try:
+                self.check("slot",
+                           await self.bound(self.m.bdf, 10) == self.dev.driver)
+            except AgentError as e:
+                self.check("slot", False, str(e))
+
     async def usable(self):
         """The slot takes another card, and its driver binds"""
         m = self.m
@@ -593,6 +604,15 @@ class Run:
         else:
             self.notes.append("another slot: " + (detail or "hangs as well"))
 
+    async def heard(self, text, seconds=10):
+        """The kernel has said so on the console"""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if any(text in line for line in self.m.console()):
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
     async def finish(self):
         m = self.m
         try:
@@ -607,6 +627,22 @@ class Run:
 
 # ---- scenarios ------------------------------------------------------------
 
+SCENARIOS = {}
+
+
+def scenario(devices=tuple(DEVICES), default=True, zeros=True, beside=()):
+    """DEVICES it is meant for; is it run by default?  also with ZEROS?
+
+    BESIDE the device, on the same slot, there may be other functions.
+    """
+    def add(f):
+        f.devices, f.default, f.zeros, f.beside = (devices, default, zeros,
+                                                   beside)
+        SCENARIOS[f.__name__.replace("_", "-")] = f
+        return f
+    return add
+
+
 async def after_yank(r, when, watch, usable=True):
     await r.prove()
     await r.wait("gone", watch, when, r.limits.gone)
@@ -617,50 +653,56 @@ async def after_yank(r, when, watch, usable=True):
         await r.usable()
 
 
+@scenario()
 async def idle(r):
     """driver bound, nothing running, yank"""
     when, watch = await r.yank()
     await after_yank(r, when, watch)
 
 
+async def busy(r, per_second=4, enough=1, lose=False):
+    """Load, the back end slow enough that requests wait at any time"""
+    await r.start_load()
+    await r.dev.pend(r.m, per_second)
+    await asyncio.sleep(0.5)
+    if lose:
+        await r.dev.lose(r.m)
+    await r.pending_now(enough)
+
+
+async def sysfs_remove(r, limit=None):
+    """Gives the time of the request"""
+    watch = r.m.begin("watch", r.m.bdf)
+    when = time.monotonic()
+    command = r.begin_remove()
+    await r.wait("removed", command, when)
+    await r.wait("gone", watch, when, limit)
+    return when
+
+
+@scenario()
 async def load(r):
     """yank under load, requests in flight"""
-    await r.start_load()
-    await r.dev.pend(r.m, 4)
-    await asyncio.sleep(0.5)
-    await r.dev.lose(r.m)
-    await r.pending_now()
+    await busy(r, lose=True)
     when, watch = await r.yank()
     await after_yank(r, when, watch)
 
 
+@scenario(zeros=False)
 async def remove(r):
     """graceful removal by sysfs under load, then rescan"""
-    m = r.m
-    await r.start_load()
-    await r.dev.pend(m, 200)
-    await r.pending_now()
-    watch = m.begin("watch", m.bdf)
-    when = time.monotonic()
-    command = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/remove", 1)
-    await r.wait("removed", command, when)
-    await r.wait("gone", watch, when)
+    await busy(r, 200)
+    when = await sysfs_remove(r)
     await r.ended(when)
-    await r.dev.check_data(m, r)
-    command = m.begin("write", "/sys/bus/pci/rescan", 1)
-    if await r.wait("rescan", command, time.monotonic()):
-        try:
-            r.check("slot", await r.bound(m.bdf, 10) == r.dev.driver)
-        except AgentError as e:
-            r.check("slot", False, str(e))
+    await r.dev.check_data(r.m, r)
+    await r.rescan()
 
 
+@scenario(zeros=False)
 async def button(r):
     """graceful removal by the attention button under load"""
     m = r.m
-    await r.start_load()
-    await r.dev.pend(m, 200)
-    await r.pending_now()
+    await busy(r, 200)
     watch = m.begin("watch", m.bdf)
     when = time.monotonic()
     await m.qmp("device_del", id="dut")
@@ -677,16 +719,13 @@ async def button(r):
     await r.usable()
 
 
+@scenario(DISKS)
 async def remove_yank(r):
     """removal by sysfs waits for pending requests, yank 1 s later"""
     m = r.m
-    await r.start_load()
-    await r.dev.pend(m, 2)
-    await asyncio.sleep(0.5)
-    await r.dev.lose(m)
-    await r.pending_now(4)
+    await busy(r, 2, 4, lose=True)
     watch = m.begin("watch", m.bdf)
-    command = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/remove", 1)
+    command = r.begin_remove()
     await asyncio.sleep(1)
     r.check("pending", not command.done(),
             "the removal was still waiting at the yank")
@@ -695,6 +734,7 @@ async def remove_yank(r):
     await r.wait("removed", command, when)
 
 
+@scenario(DISKS)
 async def button_yank(r):
     """attention button; pciehp waits for pending requests in ->remove, yank"""
     m = r.m
@@ -718,6 +758,7 @@ async def button_yank(r):
     await after_yank(r, when, watch)
 
 
+@scenario()
 async def replug(r):
     """yank, plug the same device again, use it, yank it again"""
     m, dev = r.m, r.dev
@@ -761,42 +802,34 @@ async def replug(r):
     await r.usable()
 
 
+@scenario(("virtio-blk", "virtio-net", "virtio-scsi"))
 async def silent(r):
     """dies without an event; I/O ends by timeout (1 s), then sysfs removal"""
     m = r.m
     await r.dev.hasten(m)
-    await r.start_load()
-    await r.dev.pend(m, 4)
-    await asyncio.sleep(0.5)
-    await r.pending_now()
+    await busy(r)
     when = await m.darken()
     await r.prove()
-    if r.dev.load == "disk":
+    disk = r.dev.load == "disk"
+    if disk:
         await r.ended(when)
-    watch = m.begin("watch", m.bdf)
-    when = time.monotonic()
-    command = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/remove", 1)
-    await r.wait("removed", command, when)
-    await r.wait("gone", watch, when, None if r.dev.load == "disk" else
-                 r.limits.gone)
+    when = await sysfs_remove(r, None if disk else r.limits.gone)
     await r.ended(when)
     await m.yank()
     await r.usable()
 
 
+@scenario(("virtio-blk", "virtio-scsi"), zeros=False)
 async def blink(r):
     """removal by sysfs begins while the device is away for a moment"""
     m = r.m
-    await r.start_load()
-    await r.dev.pend(m, 4)
-    await asyncio.sleep(0.5)
-    await r.pending_now(4)
+    await busy(r, 4, 4)
     before = await r.stat()
     back = await m.hide()
     watch = m.begin("watch", m.bdf)
     begun = m.begin("stack", "init", "pci_stop_and_remove_bus_device", 10000)
     when = time.monotonic()
-    command = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/remove", 1)
+    command = r.begin_remove()
     await r.wait("remove-begun", begun, when)
     await m.qtest_send(*back)
     await r.wait("removed", command, when)
@@ -808,19 +841,52 @@ async def blink(r):
     await r.dev.check_data(m, r)
 
 
-SCENARIOS = {f.__name__.replace("_", "-"): f for f in (
-    idle, load, remove, button, remove_yank, button_yank, replug, silent,
-    blink)}
-GRACEFUL = {"remove", "button", "blink"}
-PENDING = {"remove-yank", "button-yank", "blink"}   # need requests that wait
-EXTRA = {"silent", "blink"}
+# No driver, so no error handlers: with it on the port, no recovery succeeds
+HELPLESS = {"driver": "pci-testdev", "id": "beside", "addr": "0.1"}
+RECOVERING = "virtio-blk", "virtio-net", "virtio-scsi", "nvme", "igb", "e1000e"
+
+
+async def fail_recovery(r):
+    await r.start_load()
+    await r.m.qmp("human-monitor-command", command_line=
+                  f"pcie_aer_inject_error port{PORT} SDN")
+    if not r.check("recovery-failed", await r.heard("device recovery failed")):
+        raise Failed("no fatal error was reported, or recovery succeeded")
+
+
+@scenario(RECOVERING, zeros=False, beside=(HELPLESS,))
+async def aer_fail(r):
+    """fatal error under load, recovery fails, sysfs removal, rescan"""
+    await fail_recovery(r)
+    when = await sysfs_remove(r)
+    await r.ended(when)
+    await r.dev.check_data(r.m, r)
+    await r.rescan()
+
+
+@scenario(RECOVERING, zeros=False, beside=(HELPLESS,))
+async def aer_gone(r):
+    """recovery fails, then the device dies without an event, sysfs removal"""
+    await fail_recovery(r)
+    await r.m.darken()
+    await r.prove()
+    when = await sysfs_remove(r)
+    await r.ended(when)
+    await r.m.yank()
+    await r.usable()
 
 
 async def run(r, name):
     m, dev = r.m, r.dev
     m.args = ["-object", "rng-builtin,id=probe"]
     args = await dev.backends(m)
-    for device in dev.plug():
+    controller, *others = dev.plug()
+    beside = SCENARIOS[name].beside
+    if beside:
+        # Else a function with ARI (igb) would say that it is the only one
+        controller |= {"multifunction": True, "x-pcie-ari-nextfn-1": True}
+        others += [{"bus": controller["bus"], **device} for device in beside]
+    for device in controller, *others:
         args += ["-device", json.dumps(device)]
     # The ports come first on QEMU's command line, see start()
     ready = await m.start(args)
