@@ -429,6 +429,25 @@ static void usb_worker(struct worker *w, char **arg, uint32_t count, int nr)
 	}
 }
 
+/* Writes to a sysfs attribute, over and over */
+static void poke_worker(struct worker *w, char **arg, uint32_t count, int nr)
+{
+	int fd;
+
+	(void)nr;
+	while (!count || w->ok < count) {
+		w->submitted++;
+		fd = open(arg[0], O_WRONLY);
+		if (fd < 0 || write(fd, "1", 1) != 1) {
+			w->error = errno;
+			w->failed++;
+			return;
+		}
+		close(fd);
+		w->ok++;
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct worker *w, char **arg, uint32_t count, int nr);
@@ -441,6 +460,7 @@ static const struct {
 	{ "read", read_worker },
 	{ "write", write_worker },
 	{ "usb", usb_worker },
+	{ "poke", poke_worker },
 };
 
 /* load KIND WORKERS COUNT PATH: COUNT 0 means until an error */

@@ -437,12 +437,13 @@ class Run:
         if not self.check("answers", good, f"BAR {nr} + {offset:#x}: {value}"):
             raise Failed("the device does not answer before the yank")
 
-    async def start_load(self, use=False):
+    async def start_load(self, use=False, workers=None):
         """Workers, once they all are at work"""
         m = self.m
         first = len(await self.stat())
         new = []
-        for kind, number, count, path in await self.dev.workers(m, use):
+        for kind, number, count, path in (
+                workers or await self.dev.workers(m, use)):
             await m.ask("load", kind, number, count, path)
             new.append((first, kind))
             first += number
@@ -874,6 +875,41 @@ async def aer_gone(r):
     await r.ended(when)
     await r.m.yank()
     await r.usable()
+
+
+@scenario(("virtio-blk", "nvme", "igb", "e1000e"), zeros=False)
+async def reset(r):
+    """yank while a loop of sysfs resets runs"""
+    if r.dev.load == "disk":    # of these, only their drivers restore it
+        await r.start_load()
+    else:
+        await r.m.ask("ifup", await r.dev.find(r.m, "class/net"), timeout=15)
+    await r.start_load(workers=[
+        ("poke", 1, 0, f"/sys/bus/pci/devices/{r.m.bdf}/reset")])
+    await asyncio.sleep(1)
+    before = await r.stat()
+    r.check("resets", before[-1]["ok"] > 1 and not before[-1]["ended"],
+            r.tell(before[-1:]))
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+@scenario(("igb", "e1000e"), zeros=False)
+async def suspend(r):
+    """interface up, no link, device runtime-suspended; yank"""
+    m = r.m
+    await m.qmp("set_link", name="dut", up=False)
+    await m.ask("ifup", await r.dev.find(m, "class/net"), timeout=15)
+    power = f"/sys/bus/pci/devices/{m.bdf}/power"
+    await m.ask("write", f"{power}/control", "auto")
+    end = time.monotonic() + LOAD
+    while ((status := await m.ask("cat", f"{power}/runtime_status"))
+           != "suspended|" and time.monotonic() < end):
+        await asyncio.sleep(0.1)
+    if not r.check("suspended", status == "suspended|", status.strip("|")):
+        raise Failed("the device does not suspend")
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
 
 
 async def run(r, name):
