@@ -18,6 +18,7 @@
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/nvme_ioctl.h>
 #include <linux/sockios.h>
 #include <linux/usbdevice_fs.h>
 #include <net/if.h>
@@ -152,6 +153,57 @@ static void disk_worker(struct worker *w, char **arg, uint32_t count, int nr)
 	}
 }
 
+/* ---- load: files -------------------------------------------------------- */
+
+/*
+ * COUNT blocks into a new file; what is not synced at once is when its disk is
+ * gone, and the file tells by ok or failed what fsync() said.
+ */
+static void file(struct worker *w, const char *path, uint32_t count, int now)
+{
+	char disk[64];
+	struct record buf[BLOCK / sizeof(struct record)];
+	struct stat st;
+	uint32_t i, nr;
+	int fd;
+
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	if (fd < 0 || fstat(fd, &st))
+		goto failed;
+	for (nr = 0; nr < count; nr++) {
+		for (i = 0; i < ARRAY_SIZE(buf); i++)
+			buf[i] = (struct record){ MAGIC, nr, 1, ~1 };
+		if (write(fd, buf, BLOCK) != BLOCK)
+			goto failed;
+	}
+	if (now && fsync(fd))
+		goto failed;
+	w->submitted = 1;
+	snprintf(disk, sizeof(disk), "/sys/dev/block/%u:%u", major(st.st_dev),
+		 minor(st.st_dev));
+	while (!now && !access(disk, F_OK))
+		usleep(10000);
+	if (now || !fsync(fd)) {
+		w->ok++;
+		return;
+	}
+failed:
+	w->error = errno;
+	w->failed++;
+}
+
+static void synced_worker(struct worker *w, char **arg, uint32_t count, int nr)
+{
+	(void)nr;
+	file(w, arg[0], count, 1);
+}
+
+static void dirty_worker(struct worker *w, char **arg, uint32_t count, int nr)
+{
+	(void)nr;
+	file(w, arg[0], count, 0);
+}
+
 /* ---- load: NICs --------------------------------------------------------- */
 
 static uint16_t checksum(const void *data, size_t len)
@@ -232,9 +284,10 @@ static void ping_worker(struct worker *w, char **arg, uint32_t count, int nr)
 			continue;
 		}
 		/* The link needs its time at first */
-		w->lost++;
-		if (++misses < (w->ok ? 10 : 50))
+		if (++misses < (w->ok ? 10 : 50)) {
+			w->lost++;
 			continue;
+		}
 		errno = ETIMEDOUT;
 		goto failed;
 	}
@@ -461,6 +514,8 @@ static const struct {
 	{ "write", write_worker },
 	{ "usb", usb_worker },
 	{ "poke", poke_worker },
+	{ "synced", synced_worker },
+	{ "dirty", dirty_worker },
 };
 
 /* load KIND WORKERS COUNT PATH: COUNT 0 means until an error */
@@ -534,8 +589,10 @@ static void cmd_find(const char *tag, char **arg)
 			len = readlink(path, link, sizeof(link) - 1);
 			link[len < 0 ? 0 : len] = 0;
 			/* Of USB, devices only: no root hub, no interface */
-			if (strstr(link, need) && !strchr(de->d_name, ':') &&
-			    strncmp(de->d_name, "usb", 3) &&
+			if (strstr(link, need) &&
+			    (!strstr(dir, "usb") ||
+			     (!strchr(de->d_name, ':') &&
+			      strncmp(de->d_name, "usb", 3))) &&
 			    strlen(names) + NAME_MAX + 2 < sizeof(names)) {
 				strcat(names, " ");
 				strcat(names, de->d_name);
@@ -582,6 +639,17 @@ static void cmd_watch(const char *tag, char **arg)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", arg[0]);
 	while (!access(path, F_OK))
 		usleep(5000);
+	reply(tag, "ok");
+}
+
+/* there BDF: the same for its appearance */
+static void cmd_there(const char *tag, char **arg)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", arg[0]);
+	while (access(path, F_OK))
+		usleep(2000);
 	reply(tag, "ok");
 }
 
@@ -701,6 +769,45 @@ static void cmd_ifup(const char *tag, char **arg)
 		reply(tag, "ok");
 }
 
+/* mount PATH TYPE, and umount: at /mnt */
+static void cmd_mount(const char *tag, char **arg)
+{
+	mkdir("/mnt", 0755);
+	if (mount(arg[0], "/mnt", arg[1], 0, NULL))
+		fail(tag, arg[0]);
+	else
+		reply(tag, "ok");
+}
+
+static void cmd_umount(const char *tag, char **arg)
+{
+	(void)arg;
+	if (umount("/mnt"))
+		fail(tag, "/mnt");
+	else
+		reply(tag, "ok");
+}
+
+/* admin PATH OPCODE CDW10 CDW11: a command of an NVMe controller */
+static void cmd_admin(const char *tag, char **arg)
+{
+	struct nvme_passthru_cmd cmd = {
+		.opcode = strtoul(arg[1], NULL, 0),
+		.cdw10 = strtoul(arg[2], NULL, 0),
+		.cdw11 = strtoul(arg[3], NULL, 0),
+	};
+	int fd, status;
+
+	fd = open(arg[0], O_RDWR);
+	status = fd < 0 ? -1 : ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
+	if (status < 0)
+		fail(tag, arg[0]);
+	else if (status)
+		reply(tag, "err %d NVMe status %#x", EIO, status);
+	else
+		reply(tag, "ok");
+}
+
 static void cmd_uname(const char *tag, char **arg)
 {
 	struct utsname u;
@@ -718,11 +825,15 @@ static const struct {
 	{ "find", 3, cmd_find },
 	{ "bound", 2, cmd_bound },
 	{ "watch", 1, cmd_watch },
+	{ "there", 1, cmd_there },
 	{ "peek", 2, cmd_peek },
 	{ "cat", 1, cmd_cat },
 	{ "write", 2, cmd_write },
 	{ "stack", 3, cmd_stack },
 	{ "ifup", 1, cmd_ifup },
+	{ "mount", 2, cmd_mount },
+	{ "umount", 0, cmd_umount },
+	{ "admin", 4, cmd_admin },
 	{ "uname", 0, cmd_uname },
 };
 

@@ -15,11 +15,16 @@ import time
 
 ECAM = 0xb0000000               # where SeaBIOS puts it on q35
 PORT, SPARE_PORT = 4, 5         # device numbers on bus 0
-SHADOWS = (6, 7)
-WINDOW = 2 << 20                # of a port, and so of a shadow
+SHADOW = 6                      # and following: what lies below the windows
+WINDOW = 2 << 20                # of a port, or a multiple; of a shadow
 
 PCI_COMMAND, PCI_COMMAND_MEMORY = 0x04, 0x2
-PCI_BASE_ADDRESS_2 = 0x18
+# What can be laid below the windows, and the BAR that is: memory, all-ones, or
+# a device whose accesses can be traced.  It gives ones as well, but not for its
+# first 0xa0 bytes, and to reads of one or two bytes QEMU answers 0.
+SHADOW_BAR = {"ivshmem-plain": 0x18, "edu": 0x10}
+TRACE = ("memory_region_ops_read", "memory_region_ops_write",
+         "pci_cfg_read", "pci_cfg_write")
 PCI_SECONDARY_BUS = 0x19
 NO_BUS = 0xfd                   # nothing is there
 PCI_MEMORY_BASE = 0x20
@@ -136,9 +141,13 @@ class Qemu:
 
 
 class Machine:
-    def __init__(self, qemu, kernel, initramfs, workdir, logfile, shadow):
+    def __init__(self, qemu, kernel, initramfs, workdir, logfile, shadow,
+                 window):
         self.qemu, self.kernel, self.initramfs = qemu, kernel, initramfs
         self.workdir, self.logfile, self.shadow = workdir, logfile, shadow
+        self.window = window
+        self.shadows = range(SHADOW, SHADOW + 2 * window // WINDOW
+                             if shadow else SHADOW)
         self.args, self.fds, self.children, self.tasks = [], [], [], []
         self.pending, self.tag = {}, itertools.count(1)
         self.deleted = set()
@@ -183,19 +192,20 @@ class Machine:
         for slot, dev in enumerate((PORT, SPARE_PORT), 1):
             argv += ["-device", f"pcie-root-port,id=port{dev},bus=pcie.0,"
                      f"addr={dev},chassis={slot},slot={slot},"
-                     f"mem-reserve={WINDOW},pref64-reserve={WINDOW}"]
-        if self.shadow:
-            # -device may not share a memdev: one for each window
-            ones = os.path.join(self.workdir, "ones")
-            with open(ones, "wb") as f:
-                f.write(b"\xff" * WINDOW)
-            for dev in SHADOWS:
-                argv += [
-                    "-object", f"memory-backend-file,id=ones{dev},"
-                    f"mem-path={ones},size={WINDOW},readonly=on,share=on"
-                    + self.qemu.rom,
-                    "-device", f"ivshmem-plain,memdev=ones{dev},"
-                    f"bus=pcie.0,addr={dev}"]
+                     f"mem-reserve={self.window},"
+                     f"pref64-reserve={self.window}"]
+        ones = os.path.join(self.workdir, "ones")
+        with open(ones, "wb") as f:
+            f.write(b"\xff" * WINDOW)
+        for dev in self.shadows:
+            what = self.shadow
+            if what == "ivshmem-plain":
+                # -device may not share a memdev: one for each
+                argv += ["-object", f"memory-backend-file,id=ones{dev},"
+                         f"mem-path={ones},size={WINDOW},readonly=on,share=on"
+                         + self.qemu.rom]
+                what += f",memdev=ones{dev}"
+            argv += ["-device", f"{what},bus=pcie.0,addr={dev:x}"]
         ready = self.expect("0")
         self.proc = await self.spawn(*argv, *args, fds=self.fds)
         for s in self.fds:
@@ -354,21 +364,24 @@ class Machine:
         pref = await self.config_read("l", PORT, PCI_PREF_MEMORY_BASE)
         upper = await self.config_read("l", PORT, PCI_PREF_BASE_UPPER32)
         limit = await self.config_read("l", PORT, PCI_PREF_BASE_UPPER32 + 4)
-        self.windows = [
-            ((mem & 0xfff0) << 16, (mem & 0xfff00000) | 0xfffff),
-            ((upper << 32) | (pref & 0xfff0) << 16,
-             (limit << 32) | (pref & 0xfff00000) | 0xfffff)]
-        commands = []
-        for dev, (base, last) in zip(SHADOWS, self.windows):
-            if last + 1 - base > WINDOW or base % WINDOW:
+        pieces = []
+        for base, last in (
+                ((mem & 0xfff0) << 16, (mem & 0xfff00000) | 0xfffff),
+                ((upper << 32) | (pref & 0xfff0) << 16,
+                 (limit << 32) | (pref & 0xfff00000) | 0xfffff)):
+            if last + 1 - base > self.window or base % WINDOW:
                 raise Failed(f"shadow: window {base:#x}-{last:#x} is not "
-                             f"{WINDOW:#x} large and aligned")
-            bar = self.config(dev, PCI_BASE_ADDRESS_2)
+                             f"{self.window:#x} large, or not aligned")
+            pieces += range(base, last, WINDOW)
+        commands = []
+        for dev, base in zip(self.shadows, pieces):
+            bar = self.config(dev, SHADOW_BAR[self.shadow])
             command = self.config(dev, PCI_COMMAND)
             old = await self.config_read("w", dev, PCI_COMMAND)
-            commands += [f"writel {bar:#x} {base & 0xffffffff:#x}",
-                         f"writel {bar + 4:#x} {base >> 32:#x}",
-                         f"writew {command:#x} {old | PCI_COMMAND_MEMORY:#x}"]
+            commands += [f"writel {bar:#x} {base & 0xffffffff:#x}"]
+            if self.shadow != "edu":
+                commands += [f"writel {bar + 4:#x} {base >> 32:#x}"]
+            commands += [f"writew {command:#x} {old | PCI_COMMAND_MEMORY:#x}"]
         old = await self.config_read("w", PORT, PCI_COMMAND)
         commands.append(f"writew {self.config(PORT, PCI_COMMAND):#x} {old:#x}")
         await self.qtest_send(*commands)
@@ -422,6 +435,36 @@ class Machine:
             f"writeb {secondary:#x} {NO_BUS:#x}")
         return (f"writeb {secondary:#x} {bus:#x}",
                 f"writew {command:#x} {old:#x}")
+
+    async def trace(self, on):
+        for event in TRACE:
+            await self.qmp("trace-event-set-state", name=event, enable=on)
+        await self.qmp("human-monitor-command", command_line="log " +
+                       ("invalid_mem" if on else "none"))
+
+    def accesses(self):
+        """What was traced of accesses to what is behind the port, by kind"""
+        count = dict.fromkeys(("memory reads", "memory writes", "config reads",
+                               "config writes"), 0)
+        ecam = ECAM + (self.bus << 20)
+        with open(self.logfile + ".err", errors="replace") as f:
+            for line in f:
+                if found := re.match(r"pci_cfg_(read|write) \S+ (\w+:\w+\.0) ",
+                                     line):
+                    kind = "config" if found[2] == f"{self.bus:02x}:00.0" else ""
+                elif found := re.match(r"memory_region_ops_(read|write) .* addr "
+                                       r"(\w+) ", line):
+                    # Those that go by ports are with pci_cfg_
+                    kind = ("memory" if "'edu-mmio'" in line else "config" if
+                            int(found[2], 16) - ecam in range(4096) else "")
+                elif found := re.match(r"Invalid (read|write) .*'edu-mmio'",
+                                       line):
+                    kind = "memory"
+                else:
+                    continue
+                if kind:
+                    count[f"{kind} {found[1]}s"] += 1
+        return count
 
     async def slot_off(self, timeout):
         """pciehp has turned the slot off: it is ready for a card"""

@@ -9,7 +9,8 @@ import signal
 import struct
 import time
 
-from machine import (PORT, SPARE_PORT, AgentError, Failed, QemuGone, Skip)
+from machine import (PORT, SPARE_PORT, WINDOW, AgentError, Failed, QemuGone,
+                     Skip)
 
 BLOCK, BLOCKS, MAGIC = 4096, 1024, 0x6b6e6179   # see init.c
 RECORDS = BLOCK // 16
@@ -33,6 +34,8 @@ class Device:
     driver has started it.
     """
     children = ()           # devices behind it
+    window = WINDOW         # what its BARs need, at most (see machine.py)
+    scenarios = None        # those it is meant for, if not all
     load = None             # what kind of load it can have
     driver = "virtio-pci"
     alive = 4, 0x14, 0x4    # virtio: device_status, DRIVER_OK
@@ -65,11 +68,15 @@ class Device:
     async def again(self, m):
         """Before the device is plugged again"""
 
-    async def find(self, m, what, good=lambda name: True):
+    async def functions(self, m):
+        """The functions that have BARs; ALIVE is of the first"""
+        return [m.bdf]
+
+    async def find(self, m, what, good=lambda name: True, bdf=None):
         end = time.monotonic() + LOAD
         while time.monotonic() < end:
             try:
-                names = await m.ask("find", m.bdf, what, 1000)
+                names = await m.ask("find", bdf or m.bdf, what, 1000)
             except AgentError:
                 continue
             for name in sorted(names.split(), key=len):
@@ -94,6 +101,20 @@ class Device:
     async def hasten(self, m):
         """Before any load: let its timeouts be short"""
 
+    async def add_vfs(self, m, number):
+        """Gives where they are"""
+        pf = f"/sys/bus/pci/devices/{m.bdf}"
+        await m.ask("write", f"{pf}/sriov_numvfs", number, timeout=15)
+        offset, stride = [
+            int((await m.ask("cat", f"{pf}/sriov_{what}")).strip("|"))
+            for what in ("offset", "stride")]
+        ids = [(m.bus << 8) + offset + nr * stride for nr in range(number)]
+        return [f"0000:{nr >> 8:02x}:{nr >> 3 & 31:02x}.{nr & 7}"
+                for nr in ids]
+
+    async def vf_workers(self, m, vf):
+        """As above"""
+
     async def check_data(self, m, r):
         """What was acknowledged must be there"""
 
@@ -115,14 +136,17 @@ class Disk(Device):
             args += ["-blockdev", json.dumps(dev)]
         return args
 
-    async def workers(self, m, use=False):
-        name = await self.find(m, "class/block")
+    async def disk(self, m, *which):
+        name = await self.find(m, "class/block", *which)
         # It is there before its size is known
         for _ in range(200):
             if (await m.ask("cat", f"/sys/class/block/{name}/size")) != "0|":
                 break
             await asyncio.sleep(0.05)
-        return [("disk", 8, 20 if use else 0, f"/dev/{name}")]
+        return f"/dev/{name}"
+
+    async def workers(self, m, use=False):
+        return [("disk", 8, 20 if use else 0, await self.disk(m))]
 
     async def hasten(self, m):
         name = await self.find(m, "class/block")
@@ -206,6 +230,40 @@ class VhostBlk(Disk):
             await asyncio.sleep(0.3)
 
 
+class NvmeVfs(Disk):
+    """Its VFs share its namespace, once they have queues and are online"""
+    ASSIGN_PRIMARY, ASSIGN, ONLINE = 1, 8, 9    # of Virtualization Management
+    QUEUES, VECTORS = 0, 1
+
+    async def backends(self, m):
+        return ["-device", "nvme-subsys,id=subsys",
+                *await super().backends(m)]
+
+    async def add_vfs(self, m, number):
+        # No block device knows: the controller is the disk's parent
+        name = await self.find(m, "class/nvme")
+
+        async def manage(controller, what, action, count=0):
+            await m.ask("admin", f"/dev/{name}", 0x1c,
+                        controller << 16 | what << 8 | action, count)
+        pf = f"/sys/bus/pci/devices/{m.bdf}"
+        for what in self.VECTORS, self.QUEUES:
+            await manage(0, what, self.ASSIGN_PRIMARY)
+        await m.ask("write", f"{pf}/reset", 1)      # that is when it counts
+        await m.ask("write", f"{pf}/sriov_drivers_autoprobe", 0)
+        vfs = await super().add_vfs(m, number)
+        await m.ask("write", f"{pf}/sriov_drivers_autoprobe", 1)
+        for nr, vf in enumerate(vfs, 1):
+            await manage(nr, self.VECTORS, self.ASSIGN, 1)
+            await manage(nr, self.QUEUES, self.ASSIGN, 2)
+            await manage(nr, 0, self.ONLINE)
+            await m.ask("write", f"/sys/bus/pci/drivers/{self.driver}/bind", vf)
+        return vfs
+
+    async def vf_workers(self, m, vf):
+        return [("disk", 1, 0, await self.disk(m, lambda name: True, vf))]
+
+
 class Nic(Device):
     load = "net"
 
@@ -220,6 +278,15 @@ class Nic(Device):
                 ("promisc", 1, 4 if use else 0, name),
                 *([("resize", 1, 2 if use else 0, name)]
                   if self.virtio else [])]
+
+    async def vf_workers(self, m, vf):
+        name = await self.find(m, "class/net", bdf=vf)
+        await m.ask("ifup", name, timeout=15)
+        for _ in range(100):
+            if await m.ask("cat", f"/sys/class/net/{name}/carrier") == "1|":
+                return [("frame", 1, 0, name)]
+            await asyncio.sleep(0.1)
+        raise Failed(f"{name} has no link")
 
 
 class Serial(Device):
@@ -303,6 +370,32 @@ class Usb(Device):
                  f"/dev/bus/usb/{bus:03}/{dev:03}")]
 
 
+class Switch(Disk):
+    """One device of each sort behind it"""
+    driver, virtio, window = "pcieport", False, 4 * WINDOW
+    scenarios = "idle", "load"
+
+    async def backends(self, m):
+        return (await super().backends(m) +
+                ["-netdev", "user,id=net,restrict=on"])
+
+    async def functions(self, m):
+        found = {}
+        for name in (await m.ask("find", m.bdf, "bus/pci/devices", 1000)
+                     ).split():
+            found[await m.ask("bound", name, 15000, timeout=20)] = name
+        return [found[driver] for driver in ("nvme", "virtio-pci", "igb")]
+
+    async def workers(self, m, use=False):
+        def named(prefix):
+            return lambda name: name.startswith(prefix)
+        # They are the same disk: only one is written to
+        nvme, virtio = [await self.disk(m, named(prefix))
+                        for prefix in ("nvme", "vd")]
+        return [("disk", 8, 0, nvme), ("disk", 1, 0, virtio),
+                *await Nic.workers(self, m)]
+
+
 ANY = 0xffffffff
 NATIVE = {"virtio": False}
 DEVICES = {d.name: d for d in (
@@ -324,6 +417,12 @@ DEVICES = {d.name: d for d in (
     Disk("nvme", "nvme", props={"drive": "disk", "serial": "lab",
                                  "share-rw": True},
          driver="nvme", alive=(0, 0x8, ANY), **NATIVE),
+    NvmeVfs("nvme-vfs", "nvme", driver="nvme", alive=(0, 0x8, ANY), props={
+        "serial": "lab", "subsys": "subsys", "sriov_max_vfs": 2,
+        "sriov_vq_flexible": 4, "sriov_vi_flexible": 2}, children=(
+            {"driver": "nvme-ns", "id": "ns", "bus": "dut", "nsid": 1,
+             "drive": "disk", "share-rw": True, "shared": True},),
+            scenarios=("vfs",), **NATIVE),
     Nic("igb", "igb", props={"netdev": "net"},
         driver="igb", alive=(0, 0x8, ANY), **NATIVE),
     Nic("e1000e", "e1000e", props={"netdev": "net"},
@@ -339,6 +438,14 @@ DEVICES = {d.name: d for d in (
          alive=(1, 0xb0, ANY), children=(
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
               "drive": "disk"},), **NATIVE),
+    Switch("switch", "x3130-upstream", alive=(0, 0x8, ANY), children=(
+        *({"driver": "xio3130-downstream", "id": f"down{nr}", "bus": "dut",
+           "chassis": 3, "slot": nr} for nr in range(3)),
+        {"driver": "nvme", "bus": "down0", "drive": "disk", "serial": "lab",
+         "share-rw": True},
+        {"driver": "virtio-blk-pci", "bus": "down1", "drive": "disk",
+         "share-rw": True},
+        {"driver": "igb", "bus": "down2", "netdev": "net"})),
 )}
 DISKS = tuple(name for name, d in DEVICES.items() if d.load == "disk")
 
@@ -349,6 +456,7 @@ class Run:
     def __init__(self, m, dev, mode, limits):
         self.m, self.dev, self.mode, self.limits = m, dev, mode, limits
         self.checks, self.notes, self.times = [], [], {}
+        self.counts = {}
         self.stuck = False      # something did not end: stacks were taken
         self.load = []          # workers started, by first index and kind
 
@@ -418,18 +526,21 @@ class Run:
     async def alive(self):
         """Where the BARs are, and that the device itself answers there"""
         m = self.m
-        bars = [[int(x, 16) for x in line.split()] for line in
-                (await m.ask("cat", f"/sys/bus/pci/devices/{m.bdf}/resource")
-                 ).split("|")[:6]]
-        self.bars = {nr: (start, end - start + 1)
-                     for nr, (start, end, flags) in enumerate(bars)
-                     if flags & 0x200}
+        self.bars = {}
+        functions = await self.dev.functions(m)
+        for bdf in functions:
+            lines = await m.ask("cat", f"/sys/bus/pci/devices/{bdf}/resource")
+            for nr, line in enumerate(lines.split("|")[:6]):
+                start, end, flags = (int(x, 16) for x in line.split())
+                if flags & 0x200:
+                    self.bars[bdf, nr] = start, end - start + 1
         nr, offset, bits = self.dev.alive
         end = time.monotonic() + LOAD
         while True:
             # "driver" is in sysfs before the driver has done its work
-            value = (await m.ask("peek", f"{self.bars[nr][0] + offset:x}", 4)
-                     ).split()[0]
+            value = (await m.ask(
+                "peek", f"{self.bars[functions[0], nr][0] + offset:x}", 4)
+                ).split()[0]
             good = value != "ffffffff" and int(value, 16) & bits
             if good or time.monotonic() > end:
                 break
@@ -518,13 +629,13 @@ class Run:
         """What the BARs of the vanished device read as, all of them"""
         want = "ffffffff" if self.mode == "ones" else "00000000"
         seen = []
-        for nr, (start, size) in self.bars.items():
+        for (bdf, nr), (start, size) in self.bars.items():
             values = await self.m.ask("peek", f"{start:x}",
                                       f"{min(size, 4096):x}")
-            seen.append((nr, values))
+            seen.append((f"{bdf} BAR {nr}", values))
         self.check("mmio", all(v == f"{want} {want}" for _, v in seen),
                    "and, or of what the BARs read: "
-                   + ", ".join(f"BAR {nr}: {v}" for nr, v in seen))
+                   + ", ".join(f"{bar}: {v}" for bar, v in seen))
 
     async def wait(self, name, future, begin, limit=None, since=None):
         """Wait for a command of the agent, look into it when it is late
@@ -631,15 +742,21 @@ class Run:
 SCENARIOS = {}
 
 
-def scenario(devices=tuple(DEVICES), default=True, zeros=True, beside=()):
+def scenario(devices=None, default=True, zeros=True, beside=(), prepare=None,
+             shadow="ivshmem-plain"):
     """DEVICES it is meant for; is it run by default?  also with ZEROS?
 
     BESIDE the device, on the same slot, there may be other functions.
+    PREPARE is called after its back ends are there.  SHADOW gives the ones.
     """
     def add(f):
-        f.devices, f.default, f.zeros, f.beside = (devices, default, zeros,
-                                                   beside)
-        SCENARIOS[f.__name__.replace("_", "-")] = f
+        name = f.__name__.replace("_", "-")
+        f.devices = [d.name for d in DEVICES.values()
+                     if (not devices or d.name in devices)
+                     and (not d.scenarios or name in d.scenarios)]
+        f.default, f.zeros, f.beside = default, zeros, beside
+        f.prepare, f.shadow = prepare, shadow
+        SCENARIOS[name] = f
         return f
     return add
 
@@ -699,11 +816,9 @@ async def remove(r):
     await r.rescan()
 
 
-@scenario(zeros=False)
-async def button(r):
-    """graceful removal by the attention button under load"""
+async def press(r):
+    """The attention button; gives the time when the slot stops to blink"""
     m = r.m
-    await busy(r, 200)
     watch = m.begin("watch", m.bdf)
     when = time.monotonic()
     await m.qmp("device_del", id="dut")
@@ -715,8 +830,16 @@ async def button(r):
                 break
             await asyncio.sleep(0.1)
         r.check("unplugged", not plugged)
-    await r.ended(when + BLINK)
-    await r.dev.check_data(m, r)
+    return when + BLINK
+
+
+@scenario(zeros=False)
+async def button(r):
+    """graceful removal by the attention button under load"""
+    await busy(r, 200)
+    when = await press(r)
+    await r.ended(when)
+    await r.dev.check_data(r.m, r)
     await r.usable()
 
 
@@ -759,6 +882,20 @@ async def button_yank(r):
     await after_yank(r, when, watch)
 
 
+async def empty(r):
+    """The slot takes the device again"""
+    m = r.m
+    if not await m.slot_off(6):
+        return r.check("slot", False, "pciehp never turned it off")
+    # QEMU may hold the back end a while longer, for requests of its own
+    for _ in range(50):
+        if "dut" in m.deleted:
+            break
+        await asyncio.sleep(0.1)
+    m.deleted.clear()
+    return True
+
+
 @scenario()
 async def replug(r):
     """yank, plug the same device again, use it, yank it again"""
@@ -766,14 +903,8 @@ async def replug(r):
     await r.start_load()
     when, watch = await r.yank()
     await after_yank(r, when, watch, usable=False)
-    if not await m.slot_off(6):
-        r.check("slot", False, "pciehp never turned it off")
+    if not await empty(r):
         return
-    # QEMU may hold the back end a while longer, for requests of its own
-    for _ in range(50):
-        if "dut" in m.deleted:
-            break
-        await asyncio.sleep(0.1)
     await dev.again(m)
     controller, *children = dev.plug()
     if hasattr(m, "vhost"):
@@ -865,7 +996,7 @@ async def aer_fail(r):
     await r.rescan()
 
 
-@scenario(RECOVERING, zeros=False, beside=(HELPLESS,))
+@scenario(RECOVERING, default=False, zeros=False, beside=(HELPLESS,))
 async def aer_gone(r):
     """recovery fails, then the device dies without an event, sysfs removal"""
     await fail_recovery(r)
@@ -894,7 +1025,7 @@ async def reset(r):
     await after_yank(r, when, watch)
 
 
-@scenario(("igb", "e1000e"), zeros=False)
+@scenario(("igb",), zeros=False)   # of the devices here, only its driver can
 async def suspend(r):
     """interface up, no link, device runtime-suspended; yank"""
     m = r.m
@@ -912,10 +1043,181 @@ async def suspend(r):
     await after_yank(r, when, watch)
 
 
+@scenario(("nvme-vfs", "igb"), zeros=False)
+async def vfs(r):
+    """two VFs, they and the PF in use; yank (nvme: dies, sysfs removal)"""
+    m, dev = r.m, r.dev
+    vfs = await dev.add_vfs(m, 2)
+    drivers = [await r.bound(vf) for vf in vfs]
+    r.check("vfs", len(drivers) == 2, f"{' '.join(drivers)} at "
+            + " ".join(vfs))
+    await r.start_load()
+    for vf in vfs:
+        await r.start_load(workers=await dev.vf_workers(m, vf))
+    watches = [m.begin("watch", vf) for vf in vfs]
+    if dev.name == "nvme-vfs":
+        # An assertion of QEMU 10.0 fails when it unplugs a PF of a subsystem
+        await m.darken()
+        await r.prove()
+        limit = None            # nobody has marked it
+        when = await sysfs_remove(r)
+    else:
+        limit = r.limits.gone
+        when, watch = await r.yank()
+        await r.prove()
+        await r.wait("gone", watch, when, limit)
+    for nr, each in enumerate(watches):
+        await r.wait(f"vf{nr}-gone", each, when, limit)
+    await r.ended(when)
+    await dev.check_data(m, r)
+    if dev.name != "nvme-vfs":
+        await r.usable()
+
+
+@scenario(("virtio-blk", "virtio-net", "nvme", "igb", "e1000e"),
+          default=False, zeros=False)
+async def probe(r):
+    """plugged, and yanked while the driver probes, at several moments"""
+    m = r.m
+    result = "class/block" if r.dev.load == "disk" else "class/net"
+    controller = r.dev.plug()[0]
+    when, watch = await r.yank()
+    await r.prove()
+    await r.wait("gone", watch, when, r.limits.gone)
+    early, delays = 0, (0, 0.05, 0.1, 0.2, 0.4)
+    for nr, delay in enumerate(delays):
+        if not await empty(r):
+            return
+        await r.dev.again(m)
+        there = m.begin("there", m.bdf)
+        await m.device_add(controller)
+        async with asyncio.timeout(10):
+            await there
+        await asyncio.sleep(delay)
+        probed = m.begin("find", m.bdf, result, 0)
+        when, watch = await r.yank()
+        try:
+            await probed
+        except AgentError:
+            early += 1
+        if not await r.wait(f"gone-{nr}", watch, when, r.limits.gone):
+            break
+    r.check("early", early, f"{early} of {len(delays)} yanks before the "
+            "probe had made a device")
+    await r.usable()
+
+
+# Their BARs are larger, and so come first: the shadow's first bytes are theirs
+PUSHING = ({"driver": "pvscsi", "addr": "0.1"},
+           {"driver": "pci-testdev", "membar": 65536, "addr": "0.2"})
+
+
+async def count_accesses(r):
+    if r.mode == "zeros":
+        raise Skip("only what gives all-ones can be traced")
+    await r.m.trace(True)
+    when, watch = await r.yank()
+    await r.wait("gone", watch, when)       # tracing takes its time
+    await r.m.trace(False)
+    r.counts = r.m.accesses()
+    await r.prove()
+    await r.ended(when)
+    await r.usable()
+
+
+@scenario(("virtio-blk", "nvme"), zeros=False, beside=PUSHING, shadow="edu")
+async def accesses(r):
+    """yank while idle; what is still read from and written to the device"""
+    await count_accesses(r)
+
+
+@scenario(("virtio-blk", "nvme"), default=False, zeros=False, beside=PUSHING,
+          shadow="edu")
+async def accesses_load(r):
+    """the same with requests in flight"""
+    await busy(r)
+    await count_accesses(r)
+
+
+SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+SYNCED, DIRTY = 64, 512     # blocks
+
+
+async def tool(m, name, *args, good=(0,)):
+    path = shutil.which(name, path=SBIN)
+    if not path:
+        raise Skip(f"no {name} found (Debian: e2fsprogs)")
+    proc = await m.spawn(path, *args)
+    if await proc.wait() not in good:
+        raise Failed(f"{name} ended with status {proc.returncode}")
+
+
+async def make_ext4(m):
+    os.truncate(m.image, 16 << 20)
+    await tool(m, "mkfs.ext4", "-q", "-F", "-b", str(BLOCK), m.image)
+
+
+async def lose_nothing(r, removal):
+    m = r.m
+    await m.ask("mount", await r.dev.disk(m), "ext4")
+    for kind, blocks in (("synced", SYNCED), ("dirty", DIRTY)):
+        await m.ask("load", kind, 1, blocks, f"/mnt/{kind}")
+    for _ in range(100):
+        synced, dirty = await r.stat()
+        if synced["ended"] and dirty["submitted"]:
+            break
+        await asyncio.sleep(0.05)
+    r.check("synced", synced["ok"], r.tell([synced]))
+    memory = await m.ask("cat", "/proc/meminfo")
+    amount = int(memory.split("|Dirty:")[1].split()[0])
+    r.check("dirty", amount >= DIRTY * BLOCK // 2048, f"{amount} kB dirty")
+    begin = await removal(r)
+    while not (dirty := (await r.stat())[1])["ended"] and (
+            time.monotonic() < begin + r.limits.hang):
+        await asyncio.sleep(0.05)
+    r.check("told", dirty["ended"], "fsync() after it: " + (
+        "done" if dirty["ok"] else os.strerror(dirty["errno"])))
+    await r.wait("umount", m.begin("umount"), time.monotonic())
+    # What the journal has is on the disk as well.  1: it was needed
+    await tool(m, "e2fsck", "-fy", m.image, good=(0, 1))
+    for name, blocks, promised in (("synced", SYNCED, synced["ok"]),
+                                   ("dirty", DIRTY, dirty["ok"])):
+        copy = os.path.join(m.workdir, name)
+        open(copy, "wb").close()    # it may not be there
+        await tool(m, "debugfs", "-R", f"dump /{name} {copy}", m.image)
+        with open(copy, "rb") as f:
+            data = f.read()
+        there = sum(
+            data[nr * BLOCK:(nr + 1) * BLOCK] ==
+            struct.pack("<4I", MAGIC, nr, 1, 0xfffffffe) * RECORDS
+            for nr in range(blocks))
+        r.check(f"{name}-kept", there == blocks or not promised,
+                f"{there} of {blocks} blocks on the backing file, fsync() "
+                + ("succeeded" if promised else "failed"))
+
+
+@scenario(("virtio-blk", "virtio-scsi", "nvme"), zeros=False,
+          prepare=make_ext4)
+async def dirty(r):
+    """sysfs removal, ext4 with dirty data: written, or reported as an error"""
+    await lose_nothing(r, sysfs_remove)
+    await r.rescan()
+
+
+@scenario(("virtio-blk", "virtio-scsi", "nvme"), default=False, zeros=False,
+          prepare=make_ext4)
+async def dirty_button(r):
+    """the same by the attention button"""
+    await lose_nothing(r, press)
+    await r.usable()
+
+
 async def run(r, name):
     m, dev = r.m, r.dev
     m.args = ["-object", "rng-builtin,id=probe"]
     args = await dev.backends(m)
+    if SCENARIOS[name].prepare:
+        await SCENARIOS[name].prepare(m)
     controller, *others = dev.plug()
     beside = SCENARIOS[name].beside
     if beside:
