@@ -36,6 +36,7 @@ class Device:
     children = ()           # devices behind it
     window = WINDOW         # what its BARs need, at most (see machine.py)
     scenarios = None        # those it is meant for, if not all
+    untouched = False       # nothing goes to it any more once it is gone
     load = None             # what kind of load it can have
     driver = "virtio-pci"
     alive = 4, 0x14, 0x4    # virtio: device_status, DRIVER_OK
@@ -416,7 +417,7 @@ DEVICES = {d.name: d for d in (
         props={"rng": "rng", "max-bytes": 256, "period": 500}),
     Disk("nvme", "nvme", props={"drive": "disk", "serial": "lab",
                                  "share-rw": True},
-         driver="nvme", alive=(0, 0x8, ANY), **NATIVE),
+         untouched=True, driver="nvme", alive=(0, 0x8, ANY), **NATIVE),
     NvmeVfs("nvme-vfs", "nvme", driver="nvme", alive=(0, 0x8, ANY), props={
         "serial": "lab", "subsys": "subsys", "sriov_max_vfs": 2,
         "sriov_vq_flexible": 4, "sriov_vi_flexible": 2}, children=(
@@ -1129,6 +1130,8 @@ async def count_accesses(r):
 async def accesses(r):
     """yank while idle; what is still read from and written to the device"""
     await count_accesses(r)
+    if r.dev.untouched:
+        r.check("untouched", not any(r.counts.values()))
 
 
 @scenario(("virtio-blk", "nvme"), default=False, zeros=False, beside=PUSHING,
