@@ -18,11 +18,11 @@ MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
 # An empty one means its default, in the scripts.
 $(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 export BASE JOBS KASAN DEVICES SCENARIOS MMIO
-export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC
+export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC BASES
 
 S := tools/series
 
-.PHONY: help series tree refresh kernel lab kunit lint check menuconfig clean
+.PHONY: help series tree refresh kernel lab kunit lint backport-check check menuconfig clean
 # One thing after the other, whatever -j says: make tree refresh.
 .NOTPARALLEL:
 
@@ -38,12 +38,14 @@ help:
 #?   make lab         yank devices from that kernel in QEMU (KTAP on stdout)
 #?   make kunit       the KUnit suites, on UML (TAP on stdout)
 #?   make lint        checkpatch, W=1, sparse, kernel-doc: what each commit adds
+#?   make backport-check  the stable bases: each patch applies, or has a reason not to
 #?   make check       all of it, as CI runs it; ends with N passed, N failed, N skipped
 #?   make menuconfig  choices, kept in .config; also: make quick_defconfig full_defconfig
 #?   make clean       removes build/ and out/ (not the cache), unless work would be lost
 #?
 #? Variables (command line, or .config for the first six):
-#?   BASE=mainline    a directory of patches/
+#?   BASE=mainline    a directory of patches/: mainline 6.12.y 6.1.y 6.1.4
+#?   BASES='6.1.y ..' backport-check: these only
 #?   JOBS=n           parallel compilations
 #?   KASAN=y          a kernel with KASAN
 #?   DEVICES= SCENARIOS=   a part of the lab, SCENARIOS=all for more; see tools/lab/lab --help
@@ -83,6 +85,10 @@ kunit:
 lint:
 	@$(S)/need series kernel lint
 	@$(S)/lint
+
+backport-check:
+	@$(S)/need series
+	@$(S)/backport-check
 
 check:
 	@$(S)/check
