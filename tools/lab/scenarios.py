@@ -1075,7 +1075,7 @@ async def vfs(r):
         await r.usable()
 
 
-@scenario(("virtio-blk", "virtio-net", "nvme", "igb", "e1000e"),
+@scenario(("virtio-blk", "virtio-net", "virtio-scsi", "nvme", "igb", "e1000e"),
           default=False, zeros=False)
 async def probe(r):
     """plugged, and yanked while the driver probes, at several moments"""
@@ -1090,6 +1090,7 @@ async def probe(r):
         if not await empty(r):
             return
         await r.dev.again(m)
+        await r.dev.pend(m, 1)      # a disk does not answer the probe at once
         there = m.begin("there", m.bdf)
         await m.device_add(controller)
         async with asyncio.timeout(10):
