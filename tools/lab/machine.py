@@ -88,7 +88,7 @@ def newc(name, mode, data=b"", rdev=(0, 0)):
     return member + b"\0" * (-len(data) % 4)
 
 
-def build_initramfs(source, outdir, cc="gcc"):
+def build_initramfs(source, outdir, selftest=None, cc="gcc"):
     binary = os.path.join(outdir, "init")
     try:
         run = subprocess.run(
@@ -103,15 +103,17 @@ def build_initramfs(source, outdir, cc="gcc"):
         first = next((line for line in run.stdout.splitlines()
                       if "error" in line), run.stdout.strip())
         raise LabError(f"the guest's init does not build: {first}")
-    with open(binary, "rb") as f:
-        init = f.read()
+    programs = b""
+    for name, path in ("init", binary), ("selftest", selftest):
+        if path:
+            with open(path, "rb") as f:
+                programs += newc(name, 0o100755, f.read())
     path = os.path.join(outdir, "initramfs.gz")
     with open(path, "wb") as f:
         f.write(gzip.compress(
             newc("dev", 0o40755) +
             newc("dev/console", 0o20600, rdev=(5, 1)) +
-            newc("init", 0o100755, init) +
-            newc("TRAILER!!!", 0), 1))
+            programs + newc("TRAILER!!!", 0), 1))
     return path
 
 

@@ -1143,6 +1143,25 @@ async def accesses_load(r):
     await count_accesses(r)
 
 
+@scenario(("virtio-blk", "nvme", "igb"), zeros=False)
+async def selftest(r):
+    """the kernel's selftest yanks, from inside"""
+    if not r.limits.selftest:
+        raise Skip("no selftest given")
+    m = r.m
+    when = time.monotonic()
+    watch = m.begin("watch", m.bdf)
+    status, *lines = (await m.ask("run", "/selftest",
+                                  f"PCI_PORT=0000:00:{PORT:02x}.0",
+                                  timeout=30)).split("|")
+    r.notes += lines
+    r.check("selftest", status == "0" and any(
+        line == "ok 1 port.slot_power" for line in lines),
+        "; ".join(line for line in lines if "ok " in line))
+    await r.wait("gone", watch, when)
+    await r.prove()
+
+
 SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 SYNCED, DIRTY = 64, 512     # blocks
 
