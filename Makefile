@@ -19,10 +19,11 @@ MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
 $(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 export BASE JOBS KASAN DEVICES SCENARIOS MMIO
 export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC BASES
+export KUNIT
 
 S := tools/series
 
-.PHONY: help series tree refresh kernel lab kunit lint backport-check check menuconfig clean
+.PHONY: help series tree refresh kernel lab kunit docs lint backport-check check menuconfig clean
 # One thing after the other, whatever -j says: make tree refresh.
 .NOTPARALLEL:
 
@@ -36,7 +37,8 @@ help:
 #?   make refresh     the commits made or amended there, back into patches/ and the new files
 #?   make kernel      a bootable test kernel; its path is printed last
 #?   make lab         yank devices from that kernel in QEMU (KTAP on stdout)
-#?   make kunit       the KUnit suites, on UML (TAP on stdout)
+#?   make kunit       the KUnit suites, on UML, or where KUNIT= says (TAP on stdout)
+#?   make docs        the pages of the series, by htmldocs; says where they are
 #?   make lint        checkpatch, W=1, sparse, kernel-doc: what each commit adds
 #?   make backport-check  the stable bases: each patch applies, or has a reason not to
 #?   make check       all of it, as CI runs it; ends with N passed, N failed, N skipped
@@ -50,6 +52,7 @@ help:
 #?   KASAN=y          a kernel with KASAN
 #?   DEVICES= SCENARIOS=   a part of the lab, SCENARIOS=all for more; see tools/lab/lab --help
 #?   MMIO=ones|zeros|both   what reads from a vanished device give, in the lab
+#?   KUNIT=list       kunit: of um (the default) x86_64 arm64, and -kasan; or all
 #?   MACHINES=n       lab: how many at a time (default: one per processor)
 #?   PRISTINE=1       kernel, lab: the base without the series
 #?   KERNEL=path      lab: somebody's bzImage
@@ -81,6 +84,10 @@ lab:
 kunit:
 	@$(S)/need series kernel
 	@$(S)/kunit
+
+docs:
+	@$(S)/need series docs
+	@$(S)/docs
 
 lint:
 	@$(S)/need series kernel lint

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# How the KUnit suites are built and run: by the kernel's own kunit.py, on what
+# is called a part here: um, x86_64, arm64, each with lockdep, and -kasan behind
+# it. Sourced after lib.sh and load_base.
+unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT
+KUNIT_PARTS="um x86_64 arm64 um-kasan x86_64-kasan arm64-kasan"
+
+# KUnit says PASS in spite of these.
+KUNIT_BAD='cut here|(^|\] )(WARNING|BUG|INFO): |suspicious RCU|KASAN|UBSAN|DEBUG_LOCKS|locking correctness validator|Kernel panic|Oops'
+
+# kunit.py asks QEMU for KVM first, and where there is one that does not work,
+# it sits there. So: the same machine everywhere, that of TCG.
+tcg_only() {
+	scratch "$B"
+	[ ! -d "$TMP/bin" ] || return 0
+	mkdir "$TMP/bin"
+	cat >"$TMP/bin/tcg" <<-'END'
+		#!/bin/bash
+		args=() skip=
+		for a; do
+			if [ -n "$skip" ]; then skip=; [ "$a" != tcg ] || args+=(-accel tcg)
+			elif [ "$a" = -accel ]; then skip=1
+			else args+=("$a"); fi
+		done
+		PATH=${PATH#*:} exec "${0##*/}" "${args[@]}"
+	END
+	chmod +x "$TMP/bin/tcg"
+	for i in x86_64 aarch64; do ln -s tcg "$TMP/bin/qemu-system-$i"; done
+}
+
+# kunit_run SRC OUT PART FILTER: what the guest printed is OUT/test.log, which is
+# not there if it did not run, what kunit.py did is OUT.log.
+kunit_run() {
+	local src=$1 out=$2 part=$3 filter=$4 c i
+	local args=(--arch="${part%%-*}" --build_dir="$out" --jobs="$JOBS" --kunitconfig=drivers/pci --timeout="${KUNIT_TIMEOUT:-400}"
+		--kconfig_add CONFIG_KUNIT_TEST=y)
+	c="DEBUG_KERNEL=y PROVE_LOCKING=y DEBUG_ATOMIC_SLEEP=y"
+	# What takes long to build and has no part in this: off.
+	c+=" EXPERT=y VT=n INPUT=n BLOCK=n"
+	case $part in
+	um*)	# Time travel: sleeps of the core (resets, SR-IOV) take no time.
+		c+=" UML_TIME_TRAVEL_SUPPORT=y"
+		args+=(--kernel_args=time-travel=inf-cpu) ;;
+	*)	c+=" SMP=y VIRTUALIZATION=n USB_SUPPORT=n HWMON=n HW_RANDOM=n IO_URING=n FTRACE=n"
+		args+=(--qemu_args='-smp 2') ;;
+	esac
+	case $part in
+	arm64*) args+=(--cross_compile=aarch64-linux-gnu-) c+=" EFI=n" ;;
+	x86_64*) c+=" CPU_MITIGATIONS=n" ;;
+	esac
+	case $part in *-kasan) c+=" KASAN=y" ;; esac
+	for i in $c; do args+=(--kconfig_add "CONFIG_$i"); done
+	tcg_only
+	mkdir -p "$out"
+	rm -f "$out/test.log"
+	(cd "$src" && PATH="$TMP/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ./tools/testing/kunit/kunit.py run "${args[@]}" "$filter") >"$out.log" 2>&1 </dev/null
+}
+kunit_why() { grep -iE 'error|\*\*\*|missing' "$1.log" | head -n 10 | sed 's/^/# /' || :; }	# OUT
+plain() { sed 's/\x1b\[[0-9;]*m//g; s/\r$//' "$1"; }
+# What the guest printed is TAP: a line per case, rows of parameters below.
+kunit_cases() { plain "$1/test.log" | grep -E '^ {4}(not )?ok [0-9]+ ' || :; }
+kunit_bad() { plain "$1/test.log" | grep -nE "$KUNIT_BAD" | head -n 5 || :; }
