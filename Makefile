@@ -19,11 +19,11 @@ MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
 $(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 export BASE JOBS KASAN DEVICES SCENARIOS MMIO
 export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC BASES
-export KUNIT
+export KUNIT V REALLY MBOX
 
 S := tools/series
 
-.PHONY: help series tree refresh kernel lab kunit docs lint backport-check check menuconfig clean
+.PHONY: help series tree refresh send verify kernel lab kunit docs lint backport-check check record report menuconfig clean
 # One thing after the other, whatever -j says: make tree refresh.
 .NOTPARALLEL:
 
@@ -35,13 +35,17 @@ help:
 #?   make series      out/<base>/<topic>/*.patch with cover letters, ready to send
 #?   make tree        build/<base>/linux: a git tree, tag base, then one commit per patch
 #?   make refresh     the commits made or amended there, back into patches/ and the new files
+#?   make send TOPIC=name   whom git send-email would mail; REALLY=1 mails, nothing else does
+#?   make verify TOPIC=name MBOX=file   is a mailbox what was sent, for b4 and git am too?
 #?   make kernel      a bootable test kernel; its path is printed last
 #?   make lab         yank devices from that kernel in QEMU (KTAP on stdout)
 #?   make kunit       the KUnit suites, on UML, or where KUNIT= says (TAP on stdout)
 #?   make docs        the pages of the series, by htmldocs; says where they are
-#?   make lint        checkpatch, W=1, sparse, kernel-doc: what each commit adds
+#?   make lint        Fixes: and Cc: stable; checkpatch, W=1, sparse, kernel-doc: what each commit adds
 #?   make backport-check  the stable bases: each patch applies, or has a reason not to
 #?   make check       all of it, as CI runs it; ends with N passed, N failed, N skipped
+#?   make record      what the last make lab, make lab PRISTINE=1 and make check gave, into results/
+#?   make report      out/report.html from results/; TABLE=1 prints the README's table
 #?   make menuconfig  choices, kept in .config; also: make quick_defconfig full_defconfig
 #?   make clean       removes build/ and out/ (not the cache), unless work would be lost
 #?
@@ -58,7 +62,8 @@ help:
 #?   KERNEL=path      lab: somebody's bzImage
 #?   LINUX=path       a kernel tree of your own (git or plain; never written to)
 #?   SIGNOFF=1        series: your Signed-off-by; TRAILERS='A: b; C: d' for more
-#?   TOPIC=name       refresh: the topic of new commits
+#?   TOPIC=name       send: which one; refresh: of new commits; series: what V is for (all)
+#?   V=n              series, send: [PATCH vn], with what changed and a range-diff
 #?   UPDATE=1         look for a newer source of the base
 #?   CACHE=dir        downloads and imported sources (~/.cache/pci-surprise-removal)
 
@@ -72,6 +77,14 @@ tree:
 
 refresh:
 	@$(S)/refresh
+
+send:
+	@$(S)/need series send
+	@$(S)/send
+
+verify:
+	@$(S)/need series b4
+	@$(S)/verify
 
 kernel:
 	@$(S)/need series kernel
@@ -91,6 +104,7 @@ docs:
 
 lint:
 	@$(S)/need series kernel lint
+	@$(S)/fixes
 	@$(S)/lint
 
 backport-check:
@@ -99,6 +113,12 @@ backport-check:
 
 check:
 	@$(S)/check
+
+record:
+	@$(S)/report record "$(BASE)"
+
+report:
+	@$(S)/report $(if $(TABLE),table "$(BASE)",page)
 
 menuconfig:
 	@$(S)/need menuconfig

@@ -68,6 +68,13 @@ series_date() {
 # Lines of a series file without comments: PATCH [NEWFILE ...]
 series_lines() { sed 's/#.*//; s/[[:space:]]*$//; s/^[[:space:]]*//; /^$/d' "$1"; }
 
+# patches/<base>/<topic>/sent: a line "vN DATE COMMIT MESSAGE-ID BASE..." for each
+# version that was mailed. sent TOPIC [V]: the last one, or the last ahead of V.
+sent() {
+	[ -f "$TOP/patches/$BASE/$1/sent" ] || return 0
+	series_lines "$TOP/patches/$BASE/$1/sent" | awk -v v="${2:-999999}" 'substr($1, 2) + 0 < v + 0 { l = $0 } END { if (l) print l }'
+}
+
 # Locks build/<base> for the seconds that composing, moving and refreshing take.
 lock() {
 	mkdir -p "$B"
@@ -128,6 +135,7 @@ open_base() {
 		esac
 	done <<<"$out"
 	[ -z "$objects" ] || borrow "$objects"
+	echo "$BASE_WHAT" >"$GD/series.what"
 	if [ -n "$shallow" ] && [ -f "$shallow" ]; then
 		sort -u "$shallow" "$GD/shallow" 2>/dev/null >"$GD/shallow.new" || :
 		mv "$GD/shallow.new" "$GD/shallow"
