@@ -762,6 +762,24 @@ static void cmd_stack(const char *tag, char **arg)
 	fail(tag, arg[1]);
 }
 
+/* symbol NAME: the address of a function of the kernel */
+static void cmd_symbol(const char *tag, char **arg)
+{
+	char line[512], address[32], name[256];
+	FILE *f;
+
+	f = fopen("/proc/kallsyms", "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%31s %*c %255s", address, name) == 2 &&
+		    !strcmp(name, arg[0])) {
+			reply(tag, "ok %s", address);
+			return;
+		}
+	}
+	errno = ENOENT;
+	fail(tag, arg[0]);
+}
+
 static void cmd_ifup(const char *tag, char **arg)
 {
 	if (netif_up(arg[0]))
@@ -854,6 +872,7 @@ static const struct {
 	{ "cat", 1, cmd_cat },
 	{ "write", 2, cmd_write },
 	{ "stack", 3, cmd_stack },
+	{ "symbol", 1, cmd_symbol },
 	{ "ifup", 1, cmd_ifup },
 	{ "mount", 2, cmd_mount },
 	{ "umount", 0, cmd_umount },

@@ -9,6 +9,7 @@ import signal
 import struct
 import time
 
+from gdb import Gdb
 from machine import (PORT, SPARE_PORT, WINDOW, AgentError, Failed, QemuGone,
                      Skip)
 
@@ -41,6 +42,7 @@ class Device:
     driver = "virtio-pci"
     alive = 4, 0x14, 0x4    # virtio: device_status, DRIVER_OK
     virtio = True
+    moments = {}            # for in_*: when it is to be yanked, a function
     props = {}
 
     def __init__(self, name, model, **attributes):
@@ -417,7 +419,11 @@ DEVICES = {d.name: d for d in (
         props={"rng": "rng", "max-bytes": 256, "period": 500}),
     Disk("nvme", "nvme", props={"drive": "disk", "serial": "lab",
                                  "share-rw": True},
-         untouched=True, driver="nvme", alive=(0, 0x8, ANY), **NATIVE),
+         untouched=True, driver="nvme", alive=(0, 0x8, ANY),
+         # Each of them goes on with commands that it waits for
+         moments={"in-probe": "nvme_init_ctrl_finish",
+                  "in-reset": "nvme_init_ctrl_finish",
+                  "in-remove": "nvme_quiesce_io_queues"}, **NATIVE),
     NvmeVfs("nvme-vfs", "nvme", driver="nvme", alive=(0, 0x8, ANY), props={
         "serial": "lab", "subsys": "subsys", "sriov_max_vfs": 2,
         "sriov_vq_flexible": 4, "sriov_vi_flexible": 2}, children=(
@@ -952,7 +958,7 @@ async def silent(r):
     await r.usable()
 
 
-@scenario(("virtio-blk", "virtio-scsi"), zeros=False)
+@scenario(("virtio-blk", "virtio-scsi", "nvme"), zeros=False)
 async def blink(r):
     """removal by sysfs begins while the device is away for a moment"""
     m = r.m
@@ -1233,6 +1239,47 @@ async def dirty_button(r):
     """the same by the attention button"""
     await lose_nothing(r, press)
     await r.usable()
+async def at_moment(r, name, path, value):
+    """Yank at the moment the driver enters a function, after a write"""
+    m, gdb = r.m, r.m.gdb
+    function = r.dev.moments[name]
+    address = int(await m.ask("symbol", function), 16)
+    await gdb.catch(address)
+    watch = m.begin("watch", m.bdf)
+    command = m.begin("write", path, value)
+    try:
+        await gdb.caught(10)
+    except TimeoutError:
+        raise Failed(f"the driver never got to {function}()")
+    when, watch = await r.yank(watch)
+    await gdb.release(address)
+    await after_yank(r, when, watch)
+    if r.check("unlocked", command.done(), f"the write to {path} has ended"):
+        return
+    await r.stacks()
+
+
+@scenario(("nvme",), default=False, zeros=False)
+async def in_probe(r):
+    """yank while the driver waits for its first commands, in ->probe"""
+    driver = f"/sys/bus/pci/drivers/{r.dev.driver}"
+    await r.m.ask("write", f"{driver}/unbind", r.m.bdf, timeout=15)
+    await at_moment(r, "in-probe", f"{driver}/bind", r.m.bdf)
+
+
+@scenario(("nvme",), default=False, zeros=False)
+async def in_reset(r):
+    """yank while the driver starts the device again, after a PCI reset"""
+    await at_moment(r, "in-reset", f"/sys/bus/pci/devices/{r.m.bdf}/reset", 1)
+
+
+@scenario(("nvme",), default=False, zeros=False)
+async def in_remove(r):
+    """yank while the driver stops the device, in ->remove"""
+    await at_moment(r, "in-remove", f"/sys/bus/pci/devices/{r.m.bdf}/remove",
+                    1)
+
+
 
 
 async def run(r, name):
@@ -1249,8 +1296,12 @@ async def run(r, name):
         others += [{"bus": controller["bus"], **device} for device in beside]
     for device in controller, *others:
         args += ["-device", json.dumps(device)]
+    if name in dev.moments:
+        m.gdb = Gdb(m)
     # The ports come first on QEMU's command line, see start()
     ready = await m.start(args)
+    if name in dev.moments:
+        await m.gdb.connect()
     over = asyncio.create_task(m.gone())
     work = asyncio.create_task(drive(r, name, ready))
     m.tasks += [over, work]
