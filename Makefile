@@ -23,7 +23,7 @@ export KUNIT V REALLY MBOX
 
 S := tools/series
 
-.PHONY: help series tree refresh send verify kernel lab kunit docs lint backport-check check record report menuconfig clean
+.PHONY: help series tree refresh send verify kernel lab kunit docs lint backport-check check check-all record report menuconfig clean
 # One thing after the other, whatever -j says: make tree refresh.
 .NOTPARALLEL:
 
@@ -43,7 +43,8 @@ help:
 #?   make docs        the pages of the series, by htmldocs; says where they are
 #?   make lint        Fixes: and Cc: stable; checkpatch, W=1, sparse, kernel-doc: what each commit adds
 #?   make backport-check  the stable bases: each patch applies, or has a reason not to
-#?   make check       all of it, as CI runs it; ends with N passed, N failed, N skipped
+#?   make check       as CI runs it; ends with N passed, N failed, N skipped
+#?   make check-all   and what takes hours: everything in the lab, each KUNIT, mail, backports, docs
 #?   make record      what the last make lab, make lab PRISTINE=1 and make check gave, into results/
 #?   make report      out/report.html from results/; TABLE=1 prints the README's table
 #?   make menuconfig  choices, kept in .config; also: make quick_defconfig full_defconfig
@@ -113,6 +114,9 @@ backport-check:
 
 check:
 	@$(S)/check
+
+check-all:
+	@ALL=1 $(S)/check
 
 record:
 	@$(S)/report record "$(BASE)"
