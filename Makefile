@@ -19,7 +19,7 @@ MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
 $(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 export BASE JOBS KASAN DEVICES SCENARIOS MMIO
 export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC BASES
-export KUNIT V REALLY MBOX
+export KUNIT LINT V REALLY MBOX
 
 S := tools/series
 
@@ -57,6 +57,7 @@ help:
 #?   KASAN=y          a kernel with KASAN
 #?   DEVICES= SCENARIOS=   a part of the lab, SCENARIOS=all for more; see tools/lab/lab --help
 #?   MMIO=ones|zeros|both   what reads from a vanished device give, in the lab
+#?   LINT=topics      lint: compile at the end of each topic, not at each commit
 #?   KUNIT=list       kunit: of um (the default) x86_64 arm64, and -kasan; or all
 #?   MACHINES=n       lab: how many at a time (default: one per processor)
 #?   PRISTINE=1       kernel, lab: the base without the series
