@@ -8,6 +8,8 @@
 #include <kunit/pci.h>
 #include <kunit/test.h>
 
+#include "try-catch-impl.h"
+
 /* Root Port > Upstream Port > Downstream Port > PF, and an endpoint beside */
 struct kunit_pci_tree {
 	struct kunit_pci_host *host;
@@ -160,12 +162,90 @@ static void kunit_pci_leak_test(struct kunit *test)
 	pci_dev_put(pdev);
 }
 
+static int kunit_pci_test_probe(struct pci_dev *pdev,
+				const struct pci_device_id *id)
+{
+	return pci_enable_sriov(pdev, 2);
+}
+
+static void kunit_pci_test_remove(struct pci_dev *pdev)
+{
+	pci_disable_sriov(pdev);
+}
+
+static const struct pci_device_id kunit_pci_test_ids[] = {
+	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_ENDPOINT) },
+	{ }
+};
+
+struct kunit_pci_abort {
+	struct kunit fake;
+	struct pci_driver drv;
+	int domain;
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(pci_unregister_driver_wrapper,
+			    pci_unregister_driver, struct pci_driver *);
+
+/* Give up with a card at work: bound, and with VFs enabled */
+static void kunit_pci_abort_try(void *data)
+{
+	struct kunit_pci_abort *abort = data;
+	struct kunit *fake = &abort->fake;
+	struct kunit_pci_host *host;
+	struct kunit_pci_fn *pf;
+	struct pci_dev *pdev;
+
+	abort->drv.name = "kunit-pci-test";
+	abort->drv.id_table = kunit_pci_test_ids;
+	abort->drv.probe = kunit_pci_test_probe;
+	abort->drv.remove = kunit_pci_test_remove;
+	KUNIT_ASSERT_EQ(fake, 0, pci_register_driver(&abort->drv));
+	KUNIT_ASSERT_EQ(fake, 0,
+			kunit_add_action_or_reset(fake, pci_unregister_driver_wrapper,
+						  &abort->drv));
+	host = kunit_pci_alloc_host(fake);
+	KUNIT_ASSERT_NOT_NULL(fake, host);
+	pf = kunit_pci_add_endpoint(host, NULL, PCI_DEVFN(1, 0));
+	kunit_pci_add_sriov(pf, 2, 256, 1);
+	KUNIT_ASSERT_EQ(fake, 0, kunit_pci_probe_host(host));
+	pdev = kunit_pci_get_dev(fake, kunit_pci_vf(pf, 1));
+	KUNIT_ASSERT_NOT_NULL(fake, pdev);
+	abort->domain = pci_domain_nr(pdev->bus);
+	__kunit_abort(fake);
+}
+
+static void kunit_pci_abort_catch(void *data)
+{
+}
+
+static void kunit_pci_abort_test(struct kunit *test)
+{
+	struct kunit_pci_abort *abort;
+	struct kunit_try_catch *try_catch;
+
+	abort = kunit_kzalloc(test, sizeof(*abort), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, abort);
+	abort->domain = -1;
+	kunit_init_test(&abort->fake, "kunit_pci_fake_test", NULL);
+	try_catch = &abort->fake.try_catch;
+	kunit_try_catch_init(try_catch, &abort->fake, kunit_pci_abort_try,
+			     kunit_pci_abort_catch, 300 * HZ);
+	kunit_try_catch_run(try_catch, abort);
+	kunit_cleanup(&abort->fake);
+
+	KUNIT_EXPECT_EQ(test, abort->fake.status, KUNIT_SUCCESS);
+	KUNIT_EXPECT_GE(test, abort->domain, 0);
+	KUNIT_EXPECT_NULL(test, pci_find_bus(abort->domain, 0));
+}
+
 static struct kunit_case kunit_pci_test_cases[] = {
 	KUNIT_CASE(kunit_pci_probe_host_test),
 	KUNIT_CASE(kunit_pci_yank_test),
 	KUNIT_CASE(kunit_pci_set_rrs_test),
 	KUNIT_CASE(kunit_pci_many_hosts_test),
 	KUNIT_CASE(kunit_pci_leak_test),
+	KUNIT_CASE(kunit_pci_abort_test),
 	{}
 };
 

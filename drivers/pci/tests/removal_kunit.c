@@ -322,6 +322,9 @@ static void test_vf_holds_pf(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kref_read(&pf->dev.kobj.kref), 1);
 }
 
+/* Where error recovery is */
+enum recovery_step { NOWHERE, ERROR_DETECTED, RESET, SLOT_RESET, RESUME };
+
 /* What ->remove() met with */
 struct removal_driver {
 	struct pci_driver drv;
@@ -331,7 +334,21 @@ struct removal_driver {
 	int probed, removed;
 	int marked, absent;
 	unsigned int reads, writes;	/* that reached the PF in ->remove() */
+
+	/* Error recovery of the PF stops at @step, ->remove() waits for it */
+	enum recovery_step step;
+	struct completion reached, go_on;
+	bool wait_in_remove;
+	int detected, slot_resets, resumed;
 };
+
+static void recovery_stop(struct removal_driver *rdrv, enum recovery_step step)
+{
+	if (rdrv->step != step)
+		return;
+	complete_all(&rdrv->reached);
+	wait_for_completion(&rdrv->go_on);
+}
 
 static int removal_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
@@ -349,6 +366,11 @@ static void removal_remove(struct pci_dev *pdev)
 						   struct removal_driver, drv);
 	struct kunit_pci_count count;
 	u32 id;
+
+	if (pdev == rdrv->pf && rdrv->wait_in_remove) {
+		complete_all(&rdrv->reached);
+		wait_for_completion(&rdrv->go_on);
+	}
 
 	rdrv->removed++;
 	rdrv->marked += pci_dev_is_disconnected(pdev);
@@ -371,6 +393,50 @@ static void removal_remove(struct pci_dev *pdev)
 	rdrv->writes = count.writes;
 }
 
+static pci_ers_result_t removal_error_detected(struct pci_dev *pdev,
+					       pci_channel_state_t state)
+{
+	struct removal_driver *rdrv = container_of(pdev->driver,
+						   struct removal_driver, drv);
+
+	if (state == pci_channel_io_perm_failure)
+		return PCI_ERS_RESULT_DISCONNECT;
+	if (pdev == rdrv->pf) {
+		rdrv->detected++;
+		recovery_stop(rdrv, ERROR_DETECTED);
+	}
+	return PCI_ERS_RESULT_NEED_RESET;
+}
+
+static pci_ers_result_t removal_slot_reset(struct pci_dev *pdev)
+{
+	struct removal_driver *rdrv = container_of(pdev->driver,
+						   struct removal_driver, drv);
+
+	if (pdev == rdrv->pf) {
+		rdrv->slot_resets++;
+		recovery_stop(rdrv, SLOT_RESET);
+	}
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static void removal_resume(struct pci_dev *pdev)
+{
+	struct removal_driver *rdrv = container_of(pdev->driver,
+						   struct removal_driver, drv);
+
+	if (pdev == rdrv->pf) {
+		rdrv->resumed++;
+		recovery_stop(rdrv, RESUME);
+	}
+}
+
+static const struct pci_error_handlers removal_err_handler = {
+	.error_detected = removal_error_detected,
+	.slot_reset = removal_slot_reset,
+	.resume = removal_resume,
+};
+
 static const struct pci_device_id removal_ids[] = {
 	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_ENDPOINT) },
 	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_VF) },
@@ -390,6 +456,9 @@ static struct removal_driver *removal_register_driver(struct kunit *test)
 	rdrv->drv.id_table = removal_ids;
 	rdrv->drv.probe = removal_probe;
 	rdrv->drv.remove = removal_remove;
+	rdrv->drv.err_handler = &removal_err_handler;
+	init_completion(&rdrv->reached);
+	init_completion(&rdrv->go_on);
 	KUNIT_ASSERT_EQ(test, 0, pci_register_driver(&rdrv->drv));
 	ret = kunit_add_action_or_reset(test, pci_unregister_driver_wrapper,
 					&rdrv->drv);
@@ -498,6 +567,152 @@ static void test_remove_during_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, reset.ret, -ENOTTY);
 }
 
+#ifdef CONFIG_PCIEAER
+/* Two threads, and when each of them is done */
+struct removal_recovery {
+	struct removal_driver *rdrv;
+	struct pci_dev *port, *pf;
+	struct completion recovered, removed;
+};
+
+/* There is no way to hand anything to the one that resets */
+static struct removal_driver *recovering;
+
+static pci_ers_result_t removal_reset_subordinates(struct pci_dev *port)
+{
+	recovery_stop(recovering, RESET);
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static int removal_recover_fn(void *data)
+{
+	struct removal_recovery *rec = data;
+
+	pcie_do_recovery(rec->port, pci_channel_io_frozen,
+			 removal_reset_subordinates);
+	complete_all(&rec->recovered);
+	return 0;
+}
+
+static int removal_remove_fn(void *data)
+{
+	struct removal_recovery *rec = data;
+
+	pci_stop_and_remove_bus_device_locked(rec->pf);
+	complete_all(&rec->removed);
+	return 0;
+}
+
+static void removal_recovery_init(struct kunit *test, struct removal_ctx *ctx,
+				  struct removal_recovery *rec,
+				  const struct removal_offset *offset)
+{
+	rec->rdrv = removal_register_driver(test);
+	removal_init(test, ctx, offset);
+	rec->rdrv->pf = ctx->pf;
+	rec->rdrv->fn = ctx->pf_fn;
+	rec->port = ctx->port;
+	rec->pf = ctx->pf;
+	init_completion(&rec->recovered);
+	init_completion(&rec->removed);
+	recovering = rec->rdrv;
+}
+
+static const struct removal_step {
+	const char *desc;
+	enum recovery_step step;
+	bool yank;
+} removal_steps[] = {
+	{ "yank in ->error_detected()", ERROR_DETECTED, true },
+	{ "yank while the link is reset", RESET, true },
+	{ "yank in ->slot_reset()", SLOT_RESET, true },
+	{ "yank in ->resume()", RESUME, true },
+	{ "sysfs in ->error_detected()", ERROR_DETECTED, false },
+	{ "sysfs while the link is reset", RESET, false },
+	{ "sysfs in ->slot_reset()", SLOT_RESET, false },
+	{ "sysfs in ->resume()", RESUME, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(removal_step, removal_steps, desc);
+
+/* Removal while the device is recovered from an error; either comes to an end */
+static void test_remove_during_recovery(struct kunit *test)
+{
+	const struct removal_step *step = test->param_value;
+	struct removal_recovery rec;
+	struct kunit_pci_count count;
+	struct removal_driver *rdrv;
+	struct removal_ctx ctx;
+	bool locked;
+
+	removal_recovery_init(test, &ctx, &rec, NULL);
+	rdrv = rec.rdrv;
+	rdrv->step = step->step;
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kthread_run(removal_recover_fn, &rec,
+						       "kunit-pci-recover"));
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&rdrv->reached, HZ), 0);
+
+	if (step->yank) {
+		kunit_pci_yank(ctx.port_fn);
+		pci_bus_set_disconnected(ctx.port->subordinate);
+		kunit_pci_count(ctx.pf_fn);
+	}
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, kthread_run(removal_remove_fn, &rec,
+						       "kunit-pci-remove"));
+	/* A callback has the lock of the device, so ->remove() has to wait */
+	locked = step->step != RESET;
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&rec.removed, HZ / 10) == 0,
+			locked);
+	complete_all(&rdrv->go_on);
+	wait_for_completion(&rec.removed);
+	wait_for_completion(&rec.recovered);
+
+	KUNIT_EXPECT_EQ(test, rdrv->removed, 1);
+	KUNIT_EXPECT_EQ(test, rdrv->detected, 1);
+	KUNIT_EXPECT_GE(test, rdrv->slot_resets, step->step >= SLOT_RESET);
+	KUNIT_EXPECT_GE(test, rdrv->resumed, step->step >= RESUME);
+	/* If nothing was pulled out, recovery may get the lock ahead of removal */
+	if (step->yank || !locked) {
+		KUNIT_EXPECT_EQ(test, rdrv->slot_resets, step->step >= SLOT_RESET);
+		KUNIT_EXPECT_EQ(test, rdrv->resumed, step->step >= RESUME);
+	}
+	KUNIT_EXPECT_EQ(test, pci_dev_is_disconnected(ctx.pf), step->yank);
+	if (step->yank) {
+		count = kunit_pci_count(ctx.pf_fn);
+		KUNIT_EXPECT_EQ(test, count.reads, 0);
+		KUNIT_EXPECT_EQ(test, count.writes, 0);
+	}
+}
+
+/*
+ * Error recovery comes to a device whose ->remove() is about to remove others,
+ * here its VFs.
+ */
+static void test_recover_during_remove(struct kunit *test)
+{
+	struct removal_recovery rec;
+	struct removal_driver *rdrv;
+	struct removal_ctx ctx;
+
+	removal_recovery_init(test, &ctx, &rec, &removal_offsets[2]);
+	rdrv = rec.rdrv;
+	rdrv->wait_in_remove = true;
+	pci_bus_set_disconnected(ctx.port->subordinate);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kthread_run(removal_remove_fn, &rec,
+						       "kunit-pci-remove"));
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&rdrv->reached, HZ), 0);
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, kthread_run(removal_recover_fn, &rec,
+						       "kunit-pci-recover"));
+	/* Long enough for it to come to wait for the lock of the PF */
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&rec.recovered, HZ / 10), 0);
+	complete_all(&rdrv->go_on);
+	wait_for_completion(&rec.removed);
+	wait_for_completion(&rec.recovered);
+	KUNIT_EXPECT_EQ(test, rdrv->removed, 1 + NR_VFS);
+	KUNIT_EXPECT_EQ(test, rdrv->detected, 0);
+}
+#endif
+
 static struct kunit_case pci_removal_cases[] = {
 	KUNIT_CASE_PARAM(test_bus_set_disconnected, removal_offset_gen_params),
 	KUNIT_CASE(test_hierarchy_set_disconnected),
@@ -509,6 +724,10 @@ static struct kunit_case pci_removal_cases[] = {
 	KUNIT_CASE_PARAM(test_vf_holds_pf, removal_offset_gen_params),
 	KUNIT_CASE_PARAM(test_driver_remove, removal_time_gen_params),
 	KUNIT_CASE(test_remove_during_reset),
+#ifdef CONFIG_PCIEAER
+	KUNIT_CASE_PARAM(test_remove_during_recovery, removal_step_gen_params),
+	KUNIT_CASE(test_recover_during_remove),
+#endif
 	{}
 };
 
