@@ -1045,6 +1045,19 @@ async def reset(r):
     await after_yank(r, when, watch)
 
 
+@scenario(("vhost-blk",), default=False, zeros=False)
+async def reset_yank(r):
+    """sysfs reset waits for pending requests, yank 1 s later"""
+    m = r.m
+    await busy(r, 2, 4, lose=True)
+    reset = m.begin("write", f"/sys/bus/pci/devices/{m.bdf}/reset", 1)
+    await asyncio.sleep(1)
+    r.check("pending", not reset.done(),
+            "the reset was still waiting at the yank")
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
 @scenario(("igb",), zeros=False)   # of the devices here, only its driver can
 async def suspend(r):
     """interface up, no link, device runtime-suspended; yank"""
