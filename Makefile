@@ -19,11 +19,11 @@ MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
 $(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 export BASE JOBS KASAN DEVICES SCENARIOS MMIO
 export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC BASES
-export KUNIT LINT V REALLY MBOX
+export KUNIT PATCHES CONFIGS COMMITS LINT V REALLY MBOX
 
 S := tools/series
 
-.PHONY: help series tree refresh send verify kernel lab kunit docs lint backport-check check check-all record report menuconfig clean
+.PHONY: help series tree refresh send verify kernel lab kunit prove bisect docs lint backport-check check check-all record report menuconfig clean
 # One thing after the other, whatever -j says: make tree refresh.
 .NOTPARALLEL:
 
@@ -39,7 +39,9 @@ help:
 #?   make verify TOPIC=name MBOX=file   is a mailbox what was sent, for b4 and git am too?
 #?   make kernel      a bootable test kernel; its path is printed last
 #?   make lab         yank devices from that kernel in QEMU (KTAP on stdout)
-#?   make kunit       the KUnit suites, on UML, or where KUNIT= says (TAP on stdout)
+#?   make kunit       the KUnit suites, on UML, x86_64 and arm64 (TAP on stdout)
+#?   make prove       which KUnit case fails without each fix of the PCI core
+#?   make bisect      each commit builds, on five architectures and without PCI, IOV, hotplug
 #?   make docs        the pages of the series, by htmldocs; says where they are
 #?   make lint        Fixes: and Cc: stable; checkpatch, W=1, sparse, kernel-doc: what each commit adds
 #?   make backport-check  the stable bases: each patch applies, or has a reason not to
@@ -58,7 +60,10 @@ help:
 #?   DEVICES= SCENARIOS=   a part of the lab, SCENARIOS=all for more; see tools/lab/lab --help
 #?   MMIO=ones|zeros|both   what reads from a vanished device give, in the lab
 #?   LINT=topics      lint: compile at the end of each topic, not at each commit
-#?   KUNIT=list       kunit: of um (the default) x86_64 arm64, and -kasan; or all
+#?   KUNIT=list       kunit: of um x86_64 arm64, these with -kasan, x86_64-modules (all of them)
+#?   PATCHES=words    prove: only patches whose names contain one
+#?   CONFIGS= COMMITS=   bisect: of x86_64 arm64 powerpc64le s390x i386 pci-n iov-n hotplug-n
+#?                    suites; topics, or words of patch names
 #?   MACHINES=n       lab: how many at a time (default: one per processor)
 #?   PRISTINE=1       kernel, lab: the base without the series
 #?   KERNEL=path      lab: somebody's bzImage
@@ -99,6 +104,14 @@ lab:
 kunit:
 	@$(S)/need series kernel
 	@$(S)/kunit
+
+prove:
+	@$(S)/need series kernel
+	@$(S)/prove
+
+bisect:
+	@$(S)/need series kernel
+	@$(S)/bisect
 
 docs:
 	@$(S)/need series docs

@@ -6,9 +6,11 @@
 unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT
 
 # The same source gives the same image, whoever builds it, and no .git is asked.
+# For another architecture: KARCH, KCROSS.
+KARCH='' KCROSS=''
 kmake() {	# SRC OUT ARG...
 	local src=$1 out=$2; shift 2
-	make -C "$src" O="$out" ARCH=x86_64 LOCALVERSION= KBUILD_BUILD_TIMESTAMP='Thu Jan 1 00:00:00 UTC 1970' \
+	make -C "$src" O="$out" ARCH="${KARCH:-x86_64}" ${KCROSS:+CROSS_COMPILE="$KCROSS"} LOCALVERSION= KBUILD_BUILD_TIMESTAMP='Thu Jan 1 00:00:00 UTC 1970' \
 		KBUILD_BUILD_USER=series KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 -j"$JOBS" "$@" </dev/null
 }
 
