@@ -19,11 +19,11 @@ MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
 $(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 export BASE JOBS KASAN DEVICES SCENARIOS MMIO
 export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC BASES
-export KUNIT PATCHES CONFIGS COMMITS LINT V REALLY MBOX
+export KUNIT PATCHES CONFIGS COMMITS LINT V REALLY MBOX CASE
 
 S := tools/series
 
-.PHONY: help series tree refresh send verify kernel lab kunit prove bisect docs lint backport-check check check-all record report menuconfig clean
+.PHONY: help series tree refresh send verify kernel lab kunit prove bisect bisect-demo docs lint backport-check check check-all record report menuconfig clean
 # One thing after the other, whatever -j says: make tree refresh.
 .NOTPARALLEL:
 
@@ -42,6 +42,7 @@ help:
 #?   make kunit       the KUnit suites, on UML, x86_64 and arm64 (TAP on stdout)
 #?   make prove       which KUnit case fails without each fix of the PCI core
 #?   make bisect      each commit builds, on five architectures and without PCI, IOV, hotplug
+#?   make bisect-demo git bisect run over the series, the lab as its test: what mends a hang?
 #?   make docs        the pages of the series, by htmldocs; says where they are
 #?   make lint        Fixes: and Cc: stable; checkpatch, W=1, sparse, kernel-doc: what each commit adds
 #?   make backport-check  the stable bases: each patch applies, or has a reason not to
@@ -65,6 +66,7 @@ help:
 #?   CONFIGS= COMMITS=   bisect: of x86_64 arm64 powerpc64le s390x i386 pci-n iov-n hotplug-n
 #?                    suites; topics, or words of patch names
 #?   MACHINES=n       lab: how many at a time (default: one per processor)
+#?   CASE=virtio-blk.load   bisect-demo: the lab's device and scenario
 #?   PRISTINE=1       kernel, lab: the base without the series
 #?   KERNEL=path      lab: somebody's bzImage
 #?   LINUX=path       a kernel tree of your own (git or plain; never written to)
@@ -121,6 +123,10 @@ lint:
 	@$(S)/need series kernel lint
 	@$(S)/fixes
 	@$(S)/lint
+
+bisect-demo:
+	@$(S)/need series kernel lab
+	@$(S)/bisect-demo
 
 backport-check:
 	@$(S)/need series
