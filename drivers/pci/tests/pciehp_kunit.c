@@ -6,6 +6,7 @@
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/sched.h>
 
 #include <kunit/pci.h>
@@ -86,6 +87,13 @@ static void pciehp_restore_poll_mode(void *data)
 	pciehp_poll_mode = !!data;
 }
 
+static void pciehp_suspend_parent(void *data)
+{
+	struct pci_dev *port = data;
+
+	pm_runtime_put(port->dev.parent);
+}
+
 static void pciehp_mark(void *data)
 {
 	struct pci_dev *port = data;
@@ -132,6 +140,11 @@ static struct pciehp_ctx *pciehp_init(struct kunit *test)
 	port = kunit_pci_get_dev(test, ctx->port);
 	KUNIT_ASSERT_NOT_NULL(test, port);
 	ret = kunit_add_action_or_reset(test, pciehp_mark, port);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+
+	/* With its parent suspended, pciehp_isr() never says that it is done */
+	pm_runtime_get_sync(port->dev.parent);
+	ret = kunit_add_action_or_reset(test, pciehp_suspend_parent, port);
 	KUNIT_ASSERT_EQ(test, 0, ret);
 
 	service = pcie_port_find_device(port, PCIE_PORT_SERVICE_HP);
