@@ -61,6 +61,10 @@ class Skip(Exception):
     """This QEMU cannot do it"""
 
 
+class Late(Skip):
+    """This machine is too slow to tell"""
+
+
 class QemuGone(Exception):
     """QEMU ended by itself"""
 
