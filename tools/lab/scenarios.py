@@ -37,7 +37,6 @@ class Device:
     children = ()           # devices behind it
     window = WINDOW         # what its BARs need, at most (see machine.py)
     scenarios = None        # those it is meant for, if not all
-    untouched = False       # nothing goes to it any more once it is gone
     load = None             # what kind of load it can have
     driver = "virtio-pci"
     alive = 4, 0x14, 0x4    # virtio: device_status, DRIVER_OK
@@ -433,7 +432,7 @@ DEVICES = {d.name: d for d in (
         props={"rng": "rng", "max-bytes": 256, "period": 500}),
     Disk("nvme", "nvme", props={"drive": "disk", "serial": "lab",
                                  "share-rw": True},
-         untouched=True, driver="nvme", alive=(0, 0x8, ANY),
+         driver="nvme", alive=(0, 0x8, ANY),
          # Each of them goes on with commands that it waits for
          moments={"in-probe": "nvme_init_ctrl_finish",
                   "in-reset": "nvme_init_ctrl_finish",
@@ -1167,8 +1166,7 @@ async def count_accesses(r):
 async def accesses(r):
     """yank while idle; what is still read from and written to the device"""
     await count_accesses(r)
-    if r.dev.untouched:
-        r.check("untouched", not any(r.counts.values()))
+    r.check("untouched", not any(r.counts.values()))
 
 
 @scenario(("virtio-blk", "nvme"), default=False, zeros=False, beside=PUSHING,
