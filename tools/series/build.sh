@@ -14,6 +14,9 @@ kmake() {	# SRC OUT ARG...
 		KBUILD_BUILD_USER=series KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 -j"$JOBS" "$@" </dev/null
 }
 
+# What a compiler says of the sources in DIR, without what moves: line numbers.
+normalise() { sed -E 's/:[0-9]+(:[0-9]+)?(:| )/:/g; s/\(see line [0-9]+\)//; s/[[:space:]]+$//; s|'"$1/||g; s|\.\./${1##*/}/||g"; }	# DIR
+
 # A second checkout, without .git: build/<base>/NAME at COMMIT, exactly.
 checkout() {	# NAME COMMIT
 	local d=$B/$1 i=$B/$1.index

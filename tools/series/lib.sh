@@ -68,6 +68,18 @@ series_date() {
 # Lines of a series file without comments: PATCH [NEWFILE ...]
 series_lines() { sed 's/#.*//; s/[[:space:]]*$//; s/^[[:space:]]*//; /^$/d' "$1"; }
 
+# picked LIST TOPIC/PATCH: is its topic in the list, or a word of its name? An
+# empty list has them all.
+picked() {
+	local w
+	[ -n "$1" ] || return 0
+	for w in ${1//,/ }; do
+		if [ -d "$TOP/patches/$BASE/$w" ]; then [ "${2%/*}" != "$w" ] || return 0
+		elif [[ ${2##*/} = *"$w"* ]]; then return 0; fi
+	done
+	return 1
+}
+
 # patches/<base>/<topic>/sent: a line "vN DATE COMMIT MESSAGE-ID BASE..." for each
 # version that was mailed. sent TOPIC [V]: the last one, or the last ahead of V.
 sent() {
