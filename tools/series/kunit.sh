@@ -3,6 +3,7 @@
 # How the KUnit suites are built and run: by the kernel's own kunit.py, on what
 # is called a part here: um, x86_64, arm64, each with lockdep, and -kasan behind
 # it; but x86_64-modules, the fake host as a module, which kunit.py cannot do.
+# x86_64 is the kernel of the lab, which has the suites as well.
 # Sourced after lib.sh, build.sh and load_base.
 unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT
 KUNIT_PARTS="um x86_64 arm64 um-kasan x86_64-kasan arm64-kasan x86_64-modules"
@@ -53,10 +54,10 @@ modules_run() {	# SRC OUT
 # kunit_run SRC OUT PART FILTER: what the guest printed is OUT/test.log, which is
 # not there if it did not run, what kunit.py did is OUT.log.
 kunit_run() {
-	local src=$1 out=$2 part=$3 filter=$4 c i
+	local src=$1 out=$2 part=$3 filter=$4 c i rc=0
 	if [ "$part" = x86_64-modules ]; then modules_run "$src" "$out"; return; fi
-	local args=(--arch="${part%%-*}" --build_dir="$out" --jobs="$JOBS" --kunitconfig=drivers/pci --timeout="${KUNIT_TIMEOUT:-400}"
-		--kconfig_add CONFIG_KUNIT_TEST=y)
+	local args=(run --arch="${part%%-*}" --build_dir="$out" --timeout="${KUNIT_TIMEOUT:-400}"
+		--jobs="$JOBS" --kunitconfig=drivers/pci --kconfig_add CONFIG_KUNIT_TEST=y)
 	c="DEBUG_KERNEL=y PROVE_LOCKING=y DEBUG_ATOMIC_SLEEP=y"
 	# What takes long to build and has no part in this: off.
 	c+=" EXPERT=y VT=n INPUT=n BLOCK=n"
@@ -73,13 +74,21 @@ kunit_run() {
 	esac
 	case $part in *-kasan) c+=" KASAN=y" ;; esac
 	for i in $c; do args+=(--kconfig_add "CONFIG_$i"); done
-	tcg_only
 	mkdir -p "$out"
+	if [ "$part" = x86_64 ]; then
+		rm -f "$out/test.log"
+		i=$("$S/kernel") || return
+		out=${i%/arch/*}
+		args=(exec --arch=x86_64 --build_dir="$out" "${args[3]}" --qemu_args='-smp 2')
+	fi
+	tcg_only
 	rm -f "$out/test.log"
-	(cd "$src" && PATH="$TMP/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ./tools/testing/kunit/kunit.py run "${args[@]}" "$filter") >"$out.log" 2>&1 </dev/null
+	(cd "$src" && PATH="$TMP/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ./tools/testing/kunit/kunit.py "${args[@]}" "$filter") >"$2.log" 2>&1 </dev/null || rc=$?
+	[ "$out" = "$2" ] || mv "$out/test.log" "$2/" 2>/dev/null || :
+	return $rc
 }
 kunit_why() { grep -iE 'error|\*\*\*|missing' "$1.log" | head -n 10 | sed 's/^/# /' || :; }	# OUT
-plain() { sed 's/\x1b\[[0-9;]*m//g; s/\r$//' "$1"; }
+plain() { sed 's/\x1b\[[0-9;]*m//g; s/\r$//; s/^\[ *[0-9]*\.[0-9]*\] //' "$1"; }
 # What the guest printed is TAP: a line per case, rows of parameters below.
 kunit_cases() { plain "$1/test.log" | grep -E '^ {4}(not )?ok [0-9]+ ' || :; }
 kunit_bad() { plain "$1/test.log" | grep -nE "$KUNIT_BAD" | head -n 5 || :; }
