@@ -51,11 +51,33 @@ modules_run() {	# SRC OUT
 	grep -q 'kunit-modules: done' "$out/test.log"
 }
 
+kunit_py() {	# SRC LOG ARG...
+	local src=$1 log=$2; shift 2
+	tcg_only
+	(cd "$src" && PATH="$TMP/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ./tools/testing/kunit/kunit.py "$@") >"$log" 2>&1 </dev/null
+}
+
+# The same for x86_64: the lab's kernel only has to be booted.
+lab_kernel_run() {	# SRC OUT FILTER
+	local o rc=0
+	mkdir -p "$2"
+	rm -f "$2/test.log"
+	o=$("$S/kernel") || return
+	o=${o%/arch/*}
+	rm -f "$o/test.log"
+	kunit_py "$1" "$2.log" exec --arch=x86_64 --build_dir="$o" --timeout="${KUNIT_TIMEOUT:-400}" --qemu_args='-smp 2' "$3" || rc=$?
+	mv "$o/test.log" "$2/" 2>/dev/null || :
+	return $rc
+}
+
 # kunit_run SRC OUT PART FILTER: what the guest printed is OUT/test.log, which is
 # not there if it did not run, what kunit.py did is OUT.log.
 kunit_run() {
-	local src=$1 out=$2 part=$3 filter=$4 c i rc=0
-	if [ "$part" = x86_64-modules ]; then modules_run "$src" "$out"; return; fi
+	local src=$1 out=$2 part=$3 filter=$4 c i
+	case $part in
+	x86_64-modules) modules_run "$src" "$out"; return ;;
+	x86_64) lab_kernel_run "$src" "$out" "$filter"; return ;;
+	esac
 	local args=(run --arch="${part%%-*}" --build_dir="$out" --timeout="${KUNIT_TIMEOUT:-400}"
 		--jobs="$JOBS" --kunitconfig=drivers/pci --kconfig_add CONFIG_KUNIT_TEST=y)
 	c="DEBUG_KERNEL=y PROVE_LOCKING=y DEBUG_ATOMIC_SLEEP=y"
@@ -75,17 +97,8 @@ kunit_run() {
 	case $part in *-kasan) c+=" KASAN=y" ;; esac
 	for i in $c; do args+=(--kconfig_add "CONFIG_$i"); done
 	mkdir -p "$out"
-	if [ "$part" = x86_64 ]; then
-		rm -f "$out/test.log"
-		i=$("$S/kernel") || return
-		out=${i%/arch/*}
-		args=(exec --arch=x86_64 --build_dir="$out" "${args[3]}" --qemu_args='-smp 2')
-	fi
-	tcg_only
 	rm -f "$out/test.log"
-	(cd "$src" && PATH="$TMP/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ./tools/testing/kunit/kunit.py "${args[@]}" "$filter") >"$2.log" 2>&1 </dev/null || rc=$?
-	[ "$out" = "$2" ] || mv "$out/test.log" "$2/" 2>/dev/null || :
-	return $rc
+	kunit_py "$src" "$out.log" "${args[@]}" "$filter"
 }
 kunit_why() { grep -iE 'error|\*\*\*|missing' "$1.log" | head -n 10 | sed 's/^/# /' || :; }	# OUT
 plain() { sed 's/\x1b\[[0-9;]*m//g; s/\r$//; s/^\[ *[0-9]*\.[0-9]*\] //' "$1"; }
