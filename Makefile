@@ -40,7 +40,7 @@ help:
 #?   make kernel      a bootable test kernel; its path is printed last
 #?   make lab         yank devices from that kernel in QEMU (KTAP on stdout)
 #?   make kunit       the KUnit suites, on UML, x86_64 and arm64 (TAP on stdout)
-#?   make prove       which KUnit case fails without each fix of the PCI core
+#?   make prove       which KUnit case, or case of the lab, fails without each fix
 #?   make bisect      each commit builds, on five architectures and without PCI, IOV, hotplug
 #?   make bisect-demo git bisect run over the series, the lab as its test: what mends a hang?
 #?   make docs        the pages of the series, by htmldocs; says where they are
@@ -62,7 +62,7 @@ help:
 #?   MMIO=ones|zeros|both   what reads from a vanished device give, in the lab
 #?   LINT=topics      lint: compile at the end of each topic, not at each commit
 #?   KUNIT=list       kunit: of um x86_64 arm64, these with -kasan, x86_64-modules (all of them)
-#?   PATCHES=words    prove: only patches whose names contain one
+#?   PATCHES=words    prove: only topics, or patches whose names contain a word
 #?   CONFIGS= COMMITS=   bisect: of x86_64 arm64 powerpc64le s390x i386 pci-n iov-n hotplug-n
 #?                    suites; topics, or words of patch names
 #?   MACHINES=n       lab: how many at a time (default: one per processor)
@@ -108,7 +108,7 @@ kunit:
 	@$(S)/kunit
 
 prove:
-	@$(S)/need series kernel
+	@$(S)/need series kernel lab
 	@$(S)/prove
 
 bisect:
