@@ -489,6 +489,13 @@ class Run:
     async def stacks(self):
         if not self.stuck:
             self.stuck = True
+            # From outside: a processor that spins does not say so itself.
+            for _ in range(2):
+                state = await self.m.qmp("human-monitor-command",
+                                         command_line="info registers -a")
+                self.notes += [line.strip() for line in state.splitlines()
+                               if line.startswith(("CPU#", "RIP="))]
+                await asyncio.sleep(0.2)
             self.notes += ["blocked tasks:", *await self.m.blocked()]
             if any("-pciehp " in line for line in self.notes):
                 return

@@ -3,8 +3,10 @@
  * KUnit tests for surprise removal with pciehp
  */
 
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched.h>
@@ -227,9 +229,60 @@ static void test_disconnected_port(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count.writes, 0);
 }
 
+struct error_reset {
+	struct completion done;
+	struct pci_dev *port;
+	int ret;
+};
+
+static int error_reset_thread(void *data)
+{
+	struct error_reset *reset = data;
+
+	reset->ret = pci_bus_error_reset(reset->port);
+	complete(&reset->done);
+	return 0;
+}
+
+/*
+ * Error recovery resets the slot while pciehp enumerates what is in it, with
+ * its reset_lock held.  Each of the two must be able to go on.
+ */
+static void test_error_reset_during_scan(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = pciehp_init(test);
+	struct pci_dev *pf = kunit_pci_get_dev(test, ctx->pf);
+	struct error_reset reset = {
+		.port = kunit_pci_get_dev(test, ctx->port),
+	};
+	bool waits = false;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pf);
+	KUNIT_ASSERT_NOT_NULL(test, reset.port);
+	init_completion(&reset.done);
+
+	down_read_nested(&ctx->ctrl->reset_lock, ctx->ctrl->depth);
+	if (!IS_ERR(kthread_run(error_reset_thread, &reset, "kunit-pciehp"))) {
+		for (i = 0; i < 1000 && !waits; i++) {
+			msleep(20);
+			waits = rwsem_is_contended(&ctx->ctrl->reset_lock);
+		}
+		pci_dev_assign_slot(pf);
+	} else {
+		complete(&reset.done);
+	}
+	up_read(&ctx->ctrl->reset_lock);
+
+	wait_for_completion(&reset.done);
+	KUNIT_EXPECT_TRUE(test, waits);
+	KUNIT_EXPECT_EQ(test, reset.ret, 0);
+}
+
 static struct kunit_case pciehp_cases[] = {
 	KUNIT_CASE(test_surprise_removal),
 	KUNIT_CASE(test_reset_slot_during_removal),
+	KUNIT_CASE(test_error_reset_during_scan),
 	KUNIT_CASE(test_disconnected_port),
 	{}
 };
