@@ -86,7 +86,9 @@ kunit_run() {
 	case $part in
 	um*)	# Time travel: sleeps of the core (resets, SR-IOV) take no time.
 		c+=" UML_TIME_TRAVEL_SUPPORT=y"
-		args+=(--kernel_args=time-travel=inf-cpu) ;;
+		args+=(--kernel_args=time-travel=inf-cpu)
+		# (Before there was KUNIT_UML_PCI, PCI came with a driver that wants an ID.)
+		grep -q KUNIT_UML_PCI "$src/lib/kunit/Kconfig" || c+=" UML_PCI_OVER_VIRTIO_DEVICE_ID=1234" ;;
 	*)	c+=" SMP=y VIRTUALIZATION=n USB_SUPPORT=n HWMON=n HW_RANDOM=n IO_URING=n FTRACE=n"
 		args+=(--qemu_args='-smp 2') ;;
 	esac
