@@ -255,23 +255,23 @@ static void test_error_reset_during_scan(struct kunit *test)
 	struct error_reset reset = {
 		.port = kunit_pci_get_dev(test, ctx->port),
 	};
+	struct task_struct *task;
 	bool waits = false;
 	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, pf);
 	KUNIT_ASSERT_NOT_NULL(test, reset.port);
 	init_completion(&reset.done);
+	task = kthread_create(error_reset_thread, &reset, "kunit-pciehp");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
 
 	down_read_nested(&ctx->ctrl->reset_lock, ctx->ctrl->depth);
-	if (!IS_ERR(kthread_run(error_reset_thread, &reset, "kunit-pciehp"))) {
-		for (i = 0; i < 1000 && !waits; i++) {
-			msleep(20);
-			waits = rwsem_is_contended(&ctx->ctrl->reset_lock);
-		}
-		pci_dev_assign_slot(pf);
-	} else {
-		complete(&reset.done);
+	wake_up_process(task);
+	for (i = 0; i < 1000 && !waits; i++) {
+		msleep(20);
+		waits = rwsem_is_contended(&ctx->ctrl->reset_lock);
 	}
+	pci_dev_assign_slot(pf);
 	up_read(&ctx->ctrl->reset_lock);
 
 	wait_for_completion(&reset.done);
