@@ -41,7 +41,7 @@ class Device:
     driver = "virtio-pci"
     alive = 4, 0x14, 0x4    # virtio: device_status, DRIVER_OK
     virtio = True
-    moments = {}            # for in_*: when it is to be yanked, a function
+    moments = {}            # a function: for in_*, when it is to be yanked
     props = {}
 
     def __init__(self, name, model, **attributes):
@@ -444,7 +444,8 @@ DEVICES = {d.name: d for d in (
              "drive": "disk", "share-rw": True, "shared": True},),
             scenarios=("vfs",), **NATIVE),
     Nic("igb", "igb", props={"netdev": "net"},
-        driver="igb", alive=(0, 0x8, ANY), **NATIVE),
+        driver="igb", alive=(0, 0x8, ANY),
+        moments={"in-remove": "igb_down", "no-reset": "igb_reset"}, **NATIVE),
     Nic("e1000e", "e1000e", props={"netdev": "net"},
         driver="e1000e", alive=(0, 0x8, ANY), **NATIVE),
     Usb("xhci", "qemu-xhci", driver="xhci_hcd", alive=(0, 0x0, ANY), children=(
@@ -456,7 +457,8 @@ DEVICES = {d.name: d for d in (
     Disk("megasas", "megasas-gen2", driver="megaraid_sas",
          alive=(1, 0xb0, ANY), children=(
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
-              "drive": "disk"},), **NATIVE),
+              "drive": "disk"},),
+         moments={"in-irq": "megasas_isr"}, **NATIVE),
     Switch("switch", "x3130-upstream", alive=(0, 0x8, ANY), children=(
         *({"driver": "xio3130-downstream", "id": f"down{nr}", "bus": "dut",
            "chassis": 3, "slot": nr} for nr in range(3)),
@@ -1274,14 +1276,16 @@ async def dirty_button(r):
     """the same by the attention button"""
     await lose_nothing(r, press)
     await r.usable()
-async def at_moment(r, name, path, value):
-    """Yank at the moment the driver enters a function, after a write"""
+
+
+async def at_moment(r, name, path=None, value=None):
+    """Yank when the driver enters a function, after a write or in its work"""
     m, gdb = r.m, r.m.gdb
     function = r.dev.moments[name]
     address = int(await m.ask("symbol", function), 16)
-    await gdb.catch(address)
     watch = m.begin("watch", m.bdf)
-    command = m.begin("write", path, value)
+    await gdb.catch(address)
+    command = path and m.begin("write", path, value)
     try:
         await gdb.caught(10)
     except TimeoutError:
@@ -1289,9 +1293,9 @@ async def at_moment(r, name, path, value):
     when, watch = await r.yank(watch)
     await gdb.release(address)
     await after_yank(r, when, watch)
-    if r.check("unlocked", command.done(), f"the write to {path} has ended"):
-        return
-    await r.stacks()
+    if command and not r.check("unlocked", command.done(),
+                               f"the write to {path} has ended"):
+        await r.stacks()
 
 
 @scenario(("nvme",), default=False, zeros=False)
@@ -1308,13 +1312,43 @@ async def in_reset(r):
     await at_moment(r, "in-reset", f"/sys/bus/pci/devices/{r.m.bdf}/reset", 1)
 
 
-@scenario(("nvme",), default=False, zeros=False)
+@scenario(("nvme", "igb"), default=False, zeros=False)
 async def in_remove(r):
     """yank while the driver stops the device, in ->remove"""
+    if r.dev.load == "net":
+        await r.start_load()
     await at_moment(r, "in-remove", f"/sys/bus/pci/devices/{r.m.bdf}/remove",
                     1)
 
 
+@scenario(("igb",), default=False, zeros=False)
+async def no_reset(r):
+    """dies without an event, sysfs removal: the driver must not reset it"""
+    m, gdb = r.m, r.m.gdb
+    function = r.dev.moments["no-reset"]
+    address = int(await m.ask("symbol", function), 16)
+    await r.start_load()
+    await m.darken()
+    await r.prove()
+    await gdb.catch(address)
+    caught = asyncio.create_task(gdb.caught(r.limits.total))
+    m.tasks.append(caught)
+    removal = asyncio.create_task(sysfs_remove(r, r.limits.gone))
+    m.tasks.append(removal)
+    await asyncio.wait([caught, removal], return_when=asyncio.FIRST_COMPLETED)
+    if not r.check("no-reset", not caught.done(),
+                   f"{function}() was not entered"):
+        await gdb.release(address)
+    await r.ended(await removal)
+    await m.yank()
+    await r.usable()
+
+
+@scenario(("megasas",), default=False, zeros=False)
+async def in_irq(r):
+    """yank under load, when the driver is about to ask for the interrupt"""
+    await r.start_load()
+    await at_moment(r, "in-irq")
 
 
 async def run(r, name):
