@@ -1049,7 +1049,11 @@ async def reset(r):
         await r.m.ask("ifup", await r.dev.find(r.m, "class/net"), timeout=15)
     await r.start_load(workers=[
         ("poke", 1, 0, f"/sys/bus/pci/devices/{r.m.bdf}/reset")])
-    await asyncio.sleep(1)
+    end = time.monotonic() + LOAD
+    while ((before := await r.stat())[-1]["ok"] < 2 and
+           not before[-1]["ended"] and time.monotonic() < end):
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
     before = await r.stat()
     r.check("resets", before[-1]["ok"] > 1 and not before[-1]["ended"],
             r.tell(before[-1:]))

@@ -25,7 +25,7 @@
  */
 struct removal_ctx {
 	struct kunit_pci_host *host;
-	struct kunit_pci_fn *root_fn, *port_fn, *pf_fn;
+	struct kunit_pci_fn *root_fn, *port_fn, *pf_fn, *port2_fn, *other_fn;
 	struct pci_dev *root, *up, *port, *pf, *sibling, *other, *apart;
 	struct pci_dev *vfs[NR_VFS];
 };
@@ -53,7 +53,7 @@ static void mark_all(void *data)
 static void removal_init(struct kunit *test, struct removal_ctx *ctx,
 			 const struct removal_offset *offset)
 {
-	struct kunit_pci_fn *up, *sibling, *port2, *other, *apart;
+	struct kunit_pci_fn *up, *sibling, *apart;
 	struct kunit_pci_host *host = kunit_pci_alloc_host(test);
 	int ret, i, nr_virtual = 0;
 
@@ -64,11 +64,11 @@ static void removal_init(struct kunit *test, struct removal_ctx *ctx,
 	up = kunit_pci_add_port(host, ctx->root_fn, 0, PCI_EXP_TYPE_UPSTREAM);
 	ctx->port_fn = kunit_pci_add_port(host, up, PCI_DEVFN(1, 0),
 					  PCI_EXP_TYPE_DOWNSTREAM);
-	port2 = kunit_pci_add_port(host, up, PCI_DEVFN(2, 0),
-				   PCI_EXP_TYPE_DOWNSTREAM);
+	ctx->port2_fn = kunit_pci_add_port(host, up, PCI_DEVFN(2, 0),
+					   PCI_EXP_TYPE_DOWNSTREAM);
 	ctx->pf_fn = kunit_pci_add_endpoint(host, ctx->port_fn, 0);
 	sibling = kunit_pci_add_endpoint(host, ctx->port_fn, 1);
-	other = kunit_pci_add_endpoint(host, port2, 0);
+	ctx->other_fn = kunit_pci_add_endpoint(host, ctx->port2_fn, 0);
 	apart = kunit_pci_add_endpoint(host, NULL, PCI_DEVFN(2, 0));
 	if (offset)
 		kunit_pci_add_sriov(ctx->pf_fn, NR_VFS, offset->offset, 1);
@@ -79,7 +79,7 @@ static void removal_init(struct kunit *test, struct removal_ctx *ctx,
 	ctx->port = kunit_pci_get_dev(test, ctx->port_fn);
 	ctx->pf = kunit_pci_get_dev(test, ctx->pf_fn);
 	ctx->sibling = kunit_pci_get_dev(test, sibling);
-	ctx->other = kunit_pci_get_dev(test, other);
+	ctx->other = kunit_pci_get_dev(test, ctx->other_fn);
 	ctx->apart = kunit_pci_get_dev(test, apart);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->root);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->up);
@@ -567,6 +567,31 @@ static void test_remove_during_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, reset.ret, -ENOTTY);
 }
 
+/* If it goes during FLR, no other reset is tried, which would be of its port */
+static void test_disconnected_during_reset(struct kunit *test)
+{
+	struct removal_reset reset = { };
+	struct task_struct *task;
+	struct removal_ctx ctx;
+
+	removal_init(test, &ctx, NULL);
+	KUNIT_ASSERT_EQ(test, 0, pci_probe_reset_bus(ctx.other->bus));
+	reset.pdev = ctx.other;
+	init_completion(&reset.done);
+	task = kthread_run(removal_reset_fn, &reset, "kunit-pci-reset");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+
+	msleep(50);
+	kunit_pci_set_rrs(ctx.other_fn, KUNIT_PCI_RRS_FOREVER);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&reset.done, HZ / 10), 0);
+	kunit_pci_count(ctx.port2_fn);
+	kunit_pci_yank(ctx.other_fn);
+	pci_dev_set_disconnected(ctx.other, NULL);
+	wait_for_completion(&reset.done);
+	KUNIT_EXPECT_EQ(test, reset.ret, -ENOTTY);
+	KUNIT_EXPECT_EQ(test, kunit_pci_count(ctx.port2_fn).writes, 0);
+}
+
 #ifdef CONFIG_PCIEAER
 /* Two threads, and when each of them is done */
 struct removal_recovery {
@@ -724,6 +749,7 @@ static struct kunit_case pci_removal_cases[] = {
 	KUNIT_CASE_PARAM(test_vf_holds_pf, removal_offset_gen_params),
 	KUNIT_CASE_PARAM(test_driver_remove, removal_time_gen_params),
 	KUNIT_CASE(test_remove_during_reset),
+	KUNIT_CASE(test_disconnected_during_reset),
 #ifdef CONFIG_PCIEAER
 	KUNIT_CASE_PARAM(test_remove_during_recovery, removal_step_gen_params),
 	KUNIT_CASE(test_recover_during_remove),
