@@ -445,7 +445,8 @@ DEVICES = {d.name: d for d in (
             scenarios=("vfs",), **NATIVE),
     Nic("igb", "igb", props={"netdev": "net"},
         driver="igb", alive=(0, 0x8, ANY),
-        moments={"in-remove": "igb_down", "no-reset": "igb_reset"}, **NATIVE),
+        moments={"in-probe": "igb_release_swfw_sync_82575",
+                 "in-remove": "igb_down", "no-reset": "igb_reset"}, **NATIVE),
     Nic("e1000e", "e1000e", props={"netdev": "net"},
         driver="e1000e", alive=(0, 0x8, ANY), **NATIVE),
     Usb("xhci", "qemu-xhci", driver="xhci_hcd", alive=(0, 0x0, ANY), children=(
@@ -1302,9 +1303,9 @@ async def at_moment(r, name, path=None, value=None):
         await r.stacks()
 
 
-@scenario(("nvme",), default=False, zeros=False)
+@scenario(("nvme", "igb"), default=False, zeros=False)
 async def in_probe(r):
-    """yank while the driver waits for its first commands, in ->probe"""
+    """yank while the driver waits for the device, in ->probe"""
     driver = f"/sys/bus/pci/drivers/{r.dev.driver}"
     await r.m.ask("write", f"{driver}/unbind", r.m.bdf, timeout=15)
     await at_moment(r, "in-probe", f"{driver}/bind", r.m.bdf)

@@ -192,6 +192,32 @@ static void test_reset_disconnected(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count.writes, 0);
 }
 
+/* A PF that is pulled out while it is enumerated, so nobody has marked it */
+static void test_vf_bar_absent(struct kunit *test)
+{
+	struct kunit_pci_host *host = kunit_pci_alloc_host(test);
+	struct kunit_pci_fn *port, *fn;
+	struct kunit_pci_count count;
+	struct pci_dev *pdev;
+
+	KUNIT_ASSERT_NOT_NULL(test, host);
+	port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
+				  PCI_EXP_TYPE_ROOT_PORT);
+	fn = kunit_pci_add_endpoint(host, port, 0);
+	kunit_pci_add_sriov(fn, NR_VFS, 8, 1);
+	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	pdev = kunit_pci_get_dev(test, fn);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+
+	kunit_pci_yank(fn);
+	kunit_pci_count(fn);
+	/* This is to give no warning */
+	pci_update_resource(pdev, PCI_IOV_RESOURCES);
+	count = kunit_pci_count(fn);
+	KUNIT_EXPECT_EQ(test, count.reads, 1);
+	KUNIT_EXPECT_EQ(test, count.writes, 0);
+}
+
 static void test_wait_for_pending_disconnected(struct kunit *test)
 {
 	struct removal_ctx ctx;
@@ -742,6 +768,7 @@ static struct kunit_case pci_removal_cases[] = {
 	KUNIT_CASE_PARAM(test_bus_set_disconnected, removal_offset_gen_params),
 	KUNIT_CASE(test_hierarchy_set_disconnected),
 	KUNIT_CASE(test_reset_disconnected),
+	KUNIT_CASE(test_vf_bar_absent),
 	KUNIT_CASE(test_wait_for_pending_disconnected),
 	KUNIT_CASE(test_sriov_disable_disconnected),
 	KUNIT_CASE(test_msix_mask_disconnected),
