@@ -491,6 +491,32 @@ class Machine:
     def splats(self):
         return [line for line in self.console() if SPLAT.search(line)]
 
+    async def monitor(self, command):
+        return await self.qmp("human-monitor-command", command_line=command)
+
+    async def overslept(self):
+        """Does a processor sleep, with a timer that has run out?
+
+        Nothing that waits for it goes on, RCU among them. Seen with QEMU 10.0
+        and 7.3-rc7; one of the two has lost an interrupt, or not armed the
+        timer again. A processor that has nothing to wait for masks the timer.
+        """
+        asleep = {0, 1}
+        for _ in range(3):
+            cpus = (await self.monitor("info registers -a")).split("CPU#")[1:]
+            for nr in list(asleep):
+                apic = await self.monitor(f"info lapic {nr}")
+                timer = re.search(r"^LVTT\s.*$", apic, re.M)
+                count = re.search(r"initial_count = (\d+) current_count = (\d+)",
+                                  apic)
+                if ("HLT=1" not in cpus[nr] or not timer or not count
+                        or "masked" in timer[0] or count[1] == "0"
+                        or count[2] != "0"
+                        or not re.search(r"^IRR\s+\(none\)", apic, re.M)):
+                    asleep.remove(nr)
+            await asyncio.sleep(0.2)
+        return bool(asleep)
+
     async def blocked(self):
         """The stacks of blocked tasks, trimmed to what a reader needs"""
         start = len(self.console())

@@ -480,6 +480,7 @@ class Run:
         self.checks, self.notes, self.times = [], [], {}
         self.counts = {}
         self.stuck = False      # something did not end: stacks were taken
+        self.asleep = False     # and the machine itself did not go on
         self.load = []          # workers started, by first index and kind
 
     def check(self, name, good, detail=""):
@@ -494,11 +495,14 @@ class Run:
             self.stuck = True
             # From outside: a processor that spins does not say so itself.
             for _ in range(2):
-                state = await self.m.qmp("human-monitor-command",
-                                         command_line="info registers -a")
+                state = await self.m.monitor("info registers -a")
                 self.notes += [line.strip() for line in state.splitlines()
                                if line.startswith(("CPU#", "RIP="))]
                 await asyncio.sleep(0.2)
+            self.asleep = await self.m.overslept()
+            if self.asleep:
+                self.notes.append("a processor sleeps on a timer that has "
+                                  "run out")
             self.notes += ["blocked tasks:", *await self.m.blocked()]
             if any("-pciehp " in line for line in self.notes):
                 return
