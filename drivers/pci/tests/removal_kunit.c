@@ -566,25 +566,33 @@ static int removal_reset_fn(void *data)
 	return 0;
 }
 
+/* Returns when the reset of @pdev, which is @fn, waits for it */
+static void removal_start_reset(struct kunit *test, struct removal_reset *reset,
+				struct pci_dev *pdev, struct kunit_pci_fn *fn)
+{
+	struct task_struct *task;
+
+	reset->pdev = pdev;
+	init_completion(&reset->done);
+	task = kthread_run(removal_reset_fn, reset, "kunit-pci-reset");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+
+	/* FLR takes 100 ms, then the device is waited for up to a minute */
+	msleep(50);
+	kunit_pci_set_rrs(fn, KUNIT_PCI_RRS_FOREVER);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&reset->done, HZ / 10), 0);
+}
+
 /* A reset that waits for a device ends when it is marked, and removal goes on */
 static void test_remove_during_reset(struct kunit *test)
 {
 	struct removal_reset reset = { };
 	struct removal_driver *rdrv;
-	struct task_struct *task;
 	struct removal_ctx ctx;
 
 	rdrv = removal_register_driver(test);
 	removal_init(test, &ctx, NULL);
-	reset.pdev = ctx.pf;
-	init_completion(&reset.done);
-	task = kthread_run(removal_reset_fn, &reset, "kunit-pci-reset");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-
-	/* FLR takes 100 ms, then the device is waited for up to a minute */
-	msleep(50);
-	kunit_pci_set_rrs(ctx.pf_fn, KUNIT_PCI_RRS_FOREVER);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&reset.done, HZ / 10), 0);
+	removal_start_reset(test, &reset, ctx.pf, ctx.pf_fn);
 	kunit_pci_yank(ctx.pf_fn);
 	pci_bus_set_disconnected(ctx.pf->bus);
 	pci_stop_and_remove_bus_device_locked(ctx.pf);
@@ -597,19 +605,11 @@ static void test_remove_during_reset(struct kunit *test)
 static void test_disconnected_during_reset(struct kunit *test)
 {
 	struct removal_reset reset = { };
-	struct task_struct *task;
 	struct removal_ctx ctx;
 
 	removal_init(test, &ctx, NULL);
 	KUNIT_ASSERT_EQ(test, 0, pci_probe_reset_bus(ctx.other->bus));
-	reset.pdev = ctx.other;
-	init_completion(&reset.done);
-	task = kthread_run(removal_reset_fn, &reset, "kunit-pci-reset");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-
-	msleep(50);
-	kunit_pci_set_rrs(ctx.other_fn, KUNIT_PCI_RRS_FOREVER);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&reset.done, HZ / 10), 0);
+	removal_start_reset(test, &reset, ctx.other, ctx.other_fn);
 	kunit_pci_count(ctx.port2_fn);
 	kunit_pci_yank(ctx.other_fn);
 	pci_dev_set_disconnected(ctx.other, NULL);
