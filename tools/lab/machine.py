@@ -445,8 +445,7 @@ class Machine:
     async def trace(self, on):
         for event in TRACE:
             await self.qmp("trace-event-set-state", name=event, enable=on)
-        await self.qmp("human-monitor-command", command_line="log " +
-                       ("invalid_mem" if on else "none"))
+        await self.monitor("log " + ("invalid_mem" if on else "none"))
 
     def accesses(self):
         """What was traced of accesses to what is behind the port, by kind"""

@@ -1020,8 +1020,7 @@ RECOVERING = "virtio-blk", "virtio-net", "virtio-scsi", "nvme", "igb", "e1000e"
 
 async def fail_recovery(r):
     await r.start_load()
-    await r.m.qmp("human-monitor-command", command_line=
-                  f"pcie_aer_inject_error port{PORT} SDN")
+    await r.m.monitor(f"pcie_aer_inject_error port{PORT} SDN")
     if not r.check("recovery-failed", await r.heard("device recovery failed")):
         raise Failed("no fatal error was reported, or recovery succeeded")
 
