@@ -483,7 +483,7 @@ class Run:
         self.checks, self.notes, self.times = [], [], {}
         self.counts = {}
         self.stuck = False      # something did not end: stacks were taken
-        self.asleep = False     # and the machine itself did not go on
+        self.deaf = False       # and a processor has lost an interrupt
         self.load = []          # workers started, by first index and kind
 
     def check(self, name, good, detail=""):
@@ -502,10 +502,10 @@ class Run:
                 self.notes += [line.strip() for line in state.splitlines()
                                if line.startswith(("CPU#", "RIP="))]
                 await asyncio.sleep(0.2)
-            self.asleep = await self.m.overslept()
-            if self.asleep:
-                self.notes.append("a processor sleeps on a timer that has "
-                                  "run out")
+            deaf, apics = await self.m.deaf()
+            self.deaf = bool(deaf)
+            self.notes += [*apics, *(f"CPU#{nr} has lost an interrupt"
+                                     for nr in deaf)]
             self.notes += ["blocked tasks:", *await self.m.blocked()]
             if any("-pciehp " in line for line in self.notes):
                 return
