@@ -17,10 +17,17 @@ kmake() {	# SRC OUT ARG...
 # What a compiler says of the sources in DIR, without what moves: line numbers.
 normalise() { sed -E 's/:[0-9]+(:[0-9]+)?(:| )/:/g; s/\(see line [0-9]+\)//; s/[[:space:]]+$//; s|'"$1/||g; s|\.\./${1##*/}/||g"; }	# DIR
 
-# A second checkout, without .git: build/<base>/NAME at COMMIT, exactly.
+# A second checkout, without .git: build/<base>/NAME at COMMIT, exactly, and for
+# nobody else until we are done: another make would change it under a compiler.
+declare -A HELD=()
 checkout() {	# NAME COMMIT
-	local d=$B/$1 i=$B/$1.index
+	local d=$B/$1 i=$B/$1.index fd
 	scratch "$B"
+	if [ -z "${HELD[$1]:-}" ] && command -v flock >/dev/null; then
+		exec {fd}>"$d.lock"
+		flock -w 120 "$fd" || die "build/$BASE/$1 is in use by another make: wait for it to end"
+		HELD[$1]=$fd
+	fi
 	if [ -d "$d" ] && [ -f "$i" ]; then
 		GIT_INDEX_FILE=$i g --git-dir="$GD" --work-tree="$d" update-index -q --refresh >/dev/null || :
 		GIT_INDEX_FILE=$i g --git-dir="$GD" --work-tree="$d" diff-files --quiet ||
