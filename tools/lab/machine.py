@@ -501,8 +501,8 @@ class Machine:
         wait for is masked: no other interrupt comes through, and what waits
         for that processor does not go on, RCU among it. Seen with QEMU 10.0,
         8 times in 1150: in 4 the timer had been armed again, after an EOI that
-        did not arrive. Where it fails an assertion in iotlb_to_section(), just
-        as seldom, it has looked an access up in a memory map of another time.
+        did not arrive. Why is not known; perhaps it is what has QEMU fail an
+        assertion in iotlb_to_section() now and then.
         """
         deaf = {0, 1}
         for _ in range(3):

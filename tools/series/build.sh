@@ -25,8 +25,8 @@ checkout() {	# NAME COMMIT
 	scratch "$B"
 	if [ -z "${HELD[$1]:-}" ] && command -v flock >/dev/null; then
 		exec {fd}>"$d.lock"
-		flock -w 120 "$fd" || die "build/$BASE/$1 is in use by another make: wait for it to end"
-		HELD[$1]=$fd
+		wait_lock "$fd" "build/$BASE/$1" 120
+		HELD[$1]=1
 	fi
 	if [ -d "$d" ] && [ -f "$i" ]; then
 		GIT_INDEX_FILE=$i g --git-dir="$GD" --work-tree="$d" update-index -q --refresh >/dev/null || :

@@ -87,12 +87,15 @@ sent() {
 	series_lines "$TOP/patches/$BASE/$1/sent" | awk -v v="${2:-999999}" 'substr($1, 2) + 0 < v + 0 { l = $0 } END { if (l) print l }'
 }
 
+# Waits until nobody else has the file locked that FD is open on.
+wait_lock() { flock -w "$3" "$1" || die "$2 is in use by another make: wait for it to end"; }	# FD WHAT SECONDS
+
 # Locks build/<base> for the seconds that composing, moving and refreshing take.
 lock() {
 	mkdir -p "$B"
 	command -v flock >/dev/null || return 0
 	exec 9>"$B/lock"
-	flock -w 120 9 || die "build/$BASE is in use by another make: wait for it to end"
+	wait_lock 9 "build/$BASE" 120
 }
 
 # The same for the cache, while something is fetched or built there.
@@ -100,8 +103,7 @@ lock_cache() {
 	command -v flock >/dev/null || return 0
 	mkdir -p "$CACHE"
 	exec 8>"$CACHE/lock"
-	flock -n 8 || { say "waiting for another make that fills $CACHE"; flock -w 1800 8; } ||
-		die "$CACHE is in use by another make: wait for it to end"
+	flock -n 8 || { say "waiting for another make that fills $CACHE"; wait_lock 8 "$CACHE" 1800; }
 }
 
 # Runs git out of reach of the terminal's Ctrl-C: for the moments in which a
