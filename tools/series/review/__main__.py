@@ -3,11 +3,13 @@
 
 import argparse
 import os
+import re
 import sys
 
-from . import choices, generated, lint, messages, results
+from . import (choices, each, generated, known, lint, logs, messages,
+               prove, results)
 from .known import KnownError
-from .layout import Base, LayoutError
+from .layout import TOP, Base, LayoutError
 from .page import page
 from .picture import picture
 
@@ -48,6 +50,15 @@ def topics(args):
     print("\n".join(found))
 
 
+def wanted(args):
+    """What of a source the patches and fixes.known need"""
+    files = {f for p in Base(args.base).patches()
+             for f in re.findall(r"^--- a/(\S+)", p.parts()[1], re.M)}
+    for entry in known.read(TOP / "tools/series/fixes.known").values():
+        files |= {path for path, _ in entry.signs}
+    print("\n".join(sorted(files)))
+
+
 def digest(args):
     print(Base(args.base).digest())
 
@@ -82,6 +93,31 @@ def parser():
     one.add_argument("step")
     one.add_argument("checkout")
     command("lint-files", lint.run_files, "is every new file brought?")
+    one = command("each-plan", each.run_plan, "what make each-commit builds")
+    one.add_argument("git_dir")
+    one.add_argument("where", help="with composed.TOPIC in it")
+    one = command("build-log", each.run_log, "objects built, what is new")
+    one.add_argument("log")
+    one.add_argument("checkout")
+    one.add_argument("seen", help="what was said before; added to")
+    one.add_argument("new")
+    one = command("each-table", each.run_table, "a row a commit")
+    one.add_argument("cells")
+    one = command("stage", lint.run_stage, "what came of a stage of check")
+    one.add_argument("file")
+    one = command("prove-plan", prove.run_plan, "which test for each fix")
+    one.add_argument("composed")
+    for name, function, text in (
+            ("kunit-log", logs.run_kunit, "TAP of what a guest printed"),
+            ("kunit-cases", logs.run_cases, "how many, what went wrong"),
+            ("went", logs.run_went, "how one case went"),
+            ("expectation", logs.run_expectation, "the first that failed")):
+        one = command(name, function, text)
+        one.add_argument("log")
+        if name == "kunit-log":
+            one.add_argument("part")
+        if name == "went":
+            one.add_argument("case", help="SUITE:CASE or DEVICE.SCENARIO")
     one = command("tap-summary", lint.run_summary, "N passed, ... of a file")
     one.add_argument("file")
     command("record", record, "out/ into results/")
@@ -90,6 +126,7 @@ def parser():
     one = command("topics", topics, "which topics are chosen")
     one.add_argument("--patches", action="store_true",
                      help="lines TOPIC PATCH instead")
+    command("wanted", wanted, "files that the patches change, or are asked")
     command("digest", digest, "of what the patches do to the kernel")
     return p
 

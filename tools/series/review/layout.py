@@ -148,6 +148,20 @@ class Base:
         return total.hexdigest()[:16]
 
 
+def message_of(patch):
+    """The message without its headers, its subject first"""
+    head, _, body = patch.parts()[0].partition("\n\n")
+    subject, inside = "", False
+    for line in head.splitlines():
+        if line[:1] in " \t":
+            subject += " " + line.strip() if inside else ""
+            continue
+        inside = line.lower().startswith("subject:")
+        if inside:
+            subject = line[8:].strip()
+    return f"{subject}\n\n{body}"
+
+
 def bases(top=TOP):
     found = sorted(p.parent.name for p in (top / "patches").glob("*/base"))
     return sorted(found, key=lambda name: name != "mainline")

@@ -262,6 +262,16 @@ def run_files(args):
     Verdicts().add("every new file is in a series", bad)
 
 
+def run_stage(args):
+    """Of a stage of make check: passed failed skipped; its results by name,
+    without subtests, and without what comes behind #, which is time"""
+    text = Path(args.file).read_text(errors="replace")
+    print(*count(text))
+    for line in text.splitlines():
+        if re.match(r"(not )?ok ", line):
+            print("\t" + line.split(" # ")[0])
+
+
 def run_summary(args):
     passed, failed, skipped = count(Path(args.file).read_text())
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

@@ -8,23 +8,9 @@ is composed or compiled for it.
 
 import subprocess
 
-from . import generated, known, rules, trailers
-from .layout import TOP, Base, bases
+from . import generated, known, prove, rules, trailers
+from .layout import TOP, Base, bases, message_of
 from .tap import Verdicts
-
-
-def message_of(patch):
-    """The message without its headers, its subject first"""
-    head, _, body = patch.parts()[0].partition("\n\n")
-    subject, inside = "", False
-    for line in head.splitlines():
-        if line[:1] in " \t":
-            subject += " " + line.strip() if inside else ""
-            continue
-        inside = line.lower().startswith("subject:")
-        if inside:
-            subject = line[8:].strip()
-    return f"{subject}\n\n{body}"
 
 
 class Source:
@@ -101,6 +87,11 @@ class Review:
                 f"{label} is left out of {self.base.name}",
                 ["a topic has it"] * (label.split("/", 1)[-1] in have))
 
+    def proofs(self):
+        if self.base.name == "mainline":
+            self.verdicts.add("prove.lab and undo/ name patches",
+                              list(prove.unknown(self.base)))
+
     def tables(self, top):
         """What make report writes into covers and pages is as it writes it"""
         for name, bad, warn in generated.check(self.base, top):
@@ -125,6 +116,7 @@ def run(args):
     if whole:
         review.signs(Source(args.git_dir, args.commit))
         review.left_out()
+        review.proofs()
         review.tables(TOP)
     unused = review.exceptions.unused(
         set(k.split(" ", 1)[-1] for k in review.exceptions.reasons)
