@@ -110,6 +110,7 @@ def parser():
     for name, function, text in (
             ("kunit-log", logs.run_kunit, "TAP of what a guest printed"),
             ("kunit-cases", logs.run_cases, "how many, what went wrong"),
+            ("gone", logs.run_gone, "did the device go, in the lab?"),
             ("went", logs.run_went, "how one case went"),
             ("expectation", logs.run_expectation, "the first that failed")):
         one = command(name, function, text)

@@ -78,6 +78,21 @@ def lab_went(text, case):
     return "fails: " + "; ".join(bad) if result == "fail" else ""
 
 
+def gone(text):
+    """Did the device go? gone, never, or empty: it was not yanked"""
+    for depth, result, name, detail in tap.results(text):
+        if depth == 1 and name == "gone":
+            if "not within" in detail:
+                return "never"
+            if " s, at most " in detail:
+                return "gone"
+    return ""
+
+
+def run_gone(args):
+    print(gone(read(args.log)))
+
+
 def read(path):
     path = Path(path)
     return path.read_text(errors="replace") if path.exists() else ""
