@@ -17,6 +17,7 @@ class Importer:
 
     def __init__(self, repo):
         self.repo, self.p, self.n = repo, None, 0
+        self.marks = {}			# of this process: git cannot look these up yet
 
     def _start(self):
         self.p = subprocess.Popen(["git", "fast-import", "--quiet", "--force", "--done", "--date-format=raw"], env=self.repo.env,
@@ -42,7 +43,7 @@ class Importer:
         self.n += 1
         data = message.encode()
         out = [f"commit {self.REF}\nmark :{self.n}\nauthor {author}\ncommitter {committer}\ndata {len(data)}\n".encode(), data,
-               f"\nfrom {parent}\n".encode()]
+               f"\nfrom {self.marks.get(parent, parent)}\n".encode()]
         for path, at in sorted(changes.items()):
             name = path.encode()
             if any(c in path for c in '"\n\\'):
@@ -60,6 +61,7 @@ class Importer:
         made = self.p.stdout.readline().decode().strip()
         if len(made) != 40:
             self._broken()
+        self.marks[made] = f":{self.n}"
         return made
 
     def finish(self):
@@ -77,6 +79,7 @@ class Importer:
             self.p = None
             raise Refused(disk_trouble(err, self.repo.gd) or f"git fast-import: {first.removeprefix('fatal: ')}: please report")
         self.p = None
+        self.marks = {}
 
     def abandon(self):
         if self.p is not None:

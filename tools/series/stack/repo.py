@@ -11,9 +11,9 @@ from .util import TOOLS, TOP, Progress, die, run, say, scratch, setting, wait_lo
 
 # The user's git configuration must not change what is composed.
 PLAIN = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_OPTIONAL_LOCKS": "0"}
-CONFIG = (("core.bare", "false"), ("core.worktree", "../linux"), ("gc.auto", "0"),
+CONFIG = (("core.bare", "false"), ("gc.auto", "0"),
           ("notes.displayRef", "refs/notes/series"), ("notes.rewriteRef", "refs/notes/series"),
-          ("notes.rewrite.amend", "true"), ("notes.rewrite.rebase", "true"))
+          ("notes.rewrite.amend", "true"), ("notes.rewrite.rebase", "true"), ("core.worktree", "../linux"))
 BUSY = ("rebase-merge", "rebase-apply", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG")
 
 
