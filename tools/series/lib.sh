@@ -14,6 +14,7 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 S=$TOP/tools/series
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pci-surprise-removal}
+case $CACHE in /*) ;; *) echo "error: CACHE=$CACHE is a relative path: give an absolute one" >&2; exit 3 ;; esac
 BASE=${BASE:-mainline}
 JOBS=${JOBS:-$(($(nproc) + 1))}
 
@@ -38,16 +39,19 @@ G() { g --git-dir="$GD" --work-tree="$B" "$@"; }
 # patches/<base>/base: key=value lines, no shell.
 base_key() { sed -n "s/^$1=//p" "$TOP/patches/$BASE/base" | sed 's/^"\(.*\)"$/\1/' | head -n1; }
 
+# Sets B, W and GD; refuses a BASE or a TOPIC that there is not.
 load_base() {
-	case $BASE in '' | *[!A-Za-z0-9._-]* | .*) die "BASE=$BASE: not a name: one of: $(bases)" ;; esac
-	[ -f "$TOP/patches/$BASE/base" ] || die "BASE=$BASE: no patches/$BASE/base: one of: $(bases)"
-	SERIES=$TOP/patches/$BASE/series
-	[ -f "$SERIES" ] || die "patches/$BASE/series is missing: create it (it may be empty)"
+	stack check-names || exit 3
 	B=$TOP/build/$BASE	# everything built for this base
 	W=$B/linux		# the work tree of `make tree`
 	GD=$B/git		# its repository: objects, refs, notes, index
 }
 bases() { (cd "$TOP/patches" && for i in */base; do printf '%s ' "${i%/base}"; done); }
+# The part of these tools that is Python: tools/series/stack.
+stack() { BASE=$BASE "$S/stack.py" "$@"; }
+# The patches of BASE, or of one topic of it: BASE/TOPIC/NAME.patch [NEWFILE ...]
+series_entries() { TOPIC='' stack entries ${1:+--topic "$1"}; }
+series_topics() { TOPIC='' stack topics; }
 
 # Who composes. Sets NAME, EMAIL, and HAVE_IDENT=1 if git was told.
 caller_ident() {
@@ -60,10 +64,7 @@ caller_ident() {
 }
 
 # The date of composed commits: composing twice must give the same hashes.
-series_date() {
-	if [ -n "${SOURCE_DATE_EPOCH:-}" ]; then echo "$SOURCE_DATE_EPOCH"; return; fi
-	git -C "$TOP" log -1 --format=%ct 2>/dev/null || G log -1 --format=%ct "$BASE_COMMIT"
-}
+series_date() { TOPIC='' stack date; }
 
 # Lines of a series file without comments: PATCH [NEWFILE ...]
 series_lines() { sed 's/#.*//; s/[[:space:]]*$//; s/^[[:space:]]*//; /^$/d' "$1"; }
@@ -80,13 +81,6 @@ picked() {
 	return 1
 }
 
-# patches/<base>/<topic>/sent: a line "vN DATE COMMIT MESSAGE-ID BASE..." for each
-# version that was mailed. sent TOPIC [V]: the last one, or the last ahead of V.
-sent() {
-	[ -f "$TOP/patches/$BASE/$1/sent" ] || return 0
-	series_lines "$TOP/patches/$BASE/$1/sent" | awk -v v="${2:-999999}" 'substr($1, 2) + 0 < v + 0 { l = $0 } END { if (l) print l }'
-}
-
 # Waits until nobody else has the file locked that FD is open on.
 wait_lock() { flock -w "$3" "$1" || die "$2 is in use by another make: wait for it to end"; }	# FD WHAT SECONDS
 
@@ -96,6 +90,7 @@ lock() {
 	command -v flock >/dev/null || return 0
 	exec 9>"$B/lock"
 	wait_lock 9 "build/$BASE" 120
+	export STACK_LOCKED=$BASE	# (for the Python that is called meanwhile)
 }
 
 # The same for the cache, while something is fetched or built there.
@@ -110,71 +105,16 @@ lock_cache() {
 # half-done job would look like somebody's edits.
 uninterrupted() { if command -v setsid >/dev/null; then setsid -w "$@"; else "$@"; fi; }
 
-# The repository of this base, empty but whole, and the objects it borrows.
-open_repo() {
-	if [ ! -d "$GD" ]; then
-		mkdir -p "$B"
-		scratch "$B"
-		g init -q --bare -b series "$TMP/git"
-		g --git-dir="$TMP/git" config core.bare false
-		g --git-dir="$TMP/git" config notes.displayRef refs/notes/series
-		g --git-dir="$TMP/git" config notes.rewriteRef refs/notes/series
-		g --git-dir="$TMP/git" config notes.rewrite.amend true
-		g --git-dir="$TMP/git" config notes.rewrite.rebase true
-		g --git-dir="$TMP/git" config gc.auto 0
-		g --git-dir="$TMP/git" config core.worktree ../linux
-		mv -T "$TMP/git" "$GD"
-	fi
-}
-borrow() {
-	local a=$GD/objects/info/alternates
-	grep -qxF "$1" "$a" 2>/dev/null && return
-	touch "$a"
-	{ while read -r d; do [ ! -d "$d" ] || echo "$d"; done <"$a"; echo "$1"; } >"$a.new"
-	mv "$a.new" "$a"
-}
-
 # Fetches or finds the source; afterwards the repository has it.
 # Sets BASE_COMMIT, BASE_WHAT (words), BASE_UPSTREAM (1: a commit others have).
 open_base() {
+	local out k v
 	load_base
-	local out objects='' shallow=''
-	open_repo
-	out=$("$S/source") || exit 3
+	out=$(stack open) || exit 3
 	BASE_COMMIT='' BASE_WHAT='' BASE_UPSTREAM=''
 	while IFS='=' read -r k v; do
 		case $k in
-		objects) objects=$v ;; shallow) shallow=$v ;; commit) BASE_COMMIT=$v ;;
-		what) BASE_WHAT=$v ;; upstream) BASE_UPSTREAM=$v ;;
+		BASE_COMMIT) BASE_COMMIT=$v ;; BASE_WHAT) BASE_WHAT=$v ;; BASE_UPSTREAM) BASE_UPSTREAM=$v ;;
 		esac
 	done <<<"$out"
-	[ -z "$objects" ] || borrow "$objects"
-	echo "$BASE_WHAT" >"$GD/series.what"
-	if [ -n "$shallow" ] && [ -f "$shallow" ]; then
-		sort -u "$shallow" "$GD/shallow" 2>/dev/null >"$GD/shallow.new" || :
-		mv "$GD/shallow.new" "$GD/shallow"
-	fi
-	G cat-file -e "$BASE_COMMIT^{tree}" 2>/dev/null ||
-		die "the base's objects are not readable from build/$BASE/git: run make clean, then again"
-}
-
-# What keeps build/<base>/linux from being moved or removed; empty if nothing.
-unsafe() {
-	local r t n what
-	[ -d "$GD" ] || return 0
-	for r in rebase-merge rebase-apply MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG; do
-		[ ! -e "$GD/$r" ] || { echo "git is in the middle of something there ($r): finish or abort it"; return; }
-	done
-	t=$(G rev-parse -q --verify refs/series/taken || :)
-	[ -n "$t" ] || return 0
-	for r in HEAD $(G for-each-ref --format='%(refname)' refs/heads refs/stash); do
-		case $r in refs/heads/series) [ "${1:-}" = all ] || continue ;;
-		HEAD) ;; *) [ "${1:-}" = all ] || continue ;; esac
-		n=$(G rev-list --count "$r" --not refs/series/taken refs/series/composed 2>/dev/null || echo 0)
-		what=$r; [ "$r" != HEAD ] || what=$(G symbolic-ref -q --short HEAD || echo HEAD)
-		[ "$n" = 0 ] || { echo "${what#refs/heads/} has $n commit(s) that refresh has not taken: run make refresh BASE=$BASE"; return; }
-	done
-	[ -d "$W" ] || return 0
-	n=$(GIT_OPTIONAL_LOCKS=0 g -C "$W" status --porcelain | head -n1)
-	[ -z "$n" ] || echo "uncommitted edits there (${n#???}): commit them and run make refresh BASE=$BASE, or put them back"
 }
