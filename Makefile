@@ -110,7 +110,7 @@ help:
 #?
 #? What of it: a value that does not exist is refused, and a variable that the target ignores
 #?   BASE=mainline    a directory of patches/: mainline 6.12.y 6.1.y 6.1.4
-#?   TOPIC=names      topics of the base: series refresh rebase send trailers verify lint prove
+#?   TOPIC=name       one topic of the base: series refresh rebase send trailers verify lint prove
 #?                    each-commit mutate
 #?   PATCH=words      patches whose names have one of these words: lint prove each-commit mutate
 #?   DEVICES=names SCENARIOS=names   a part of the lab; see tools/lab/lab --help: lab sweep soak

@@ -68,9 +68,8 @@ def required(target, env):
     if target == "rebase" and not any(
             env.get(n) for n in ("LINUX", "CONTINUE", "SKIP", "ABORT")):
         raise LayoutError("LINUX= is missing: onto which kernel tree?")
-    if target in ("send", "verify", "trailers") and len(
-            words(env.get("TOPIC"))) > 1:
-        raise LayoutError(f"TOPIC={env['TOPIC']}: make {target} takes one")
+    if len(words(env.get("TOPIC"))) > 1:
+        raise LayoutError(f"TOPIC={env['TOPIC']}: one topic, or none for all")
 
 
 def check(env):

@@ -48,7 +48,7 @@ class Choices(Tree):
     def test_required(self):
         for target, env in (("send", {}), ("verify", {"TOPIC": "one"}),
                             ("trailers", {"MBOX": "x"}), ("rebase", {}),
-                            ("send", {"TOPIC": "one two"})):
+                            ("lint", {"TOPIC": "one two"})):
             with self.subTest(target), self.assertRaises(LayoutError):
                 choices.required(target, env)
         choices.required("rebase", {"CONTINUE": "1"})
