@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what is set here is used by whoever sources it
 # What the scripts of tools/series share. Sourced by bash, first thing.
 #
 # From the environment (the Makefile passes them on): BASE, LINUX, CACHE, JOBS,
@@ -99,6 +99,16 @@ lock_cache() {
 	mkdir -p "$CACHE"
 	exec 8>"$CACHE/lock"
 	flock -n 8 || { say "waiting for another make that fills $CACHE"; wait_lock 8 "$CACHE" 1800; }
+}
+# The same, after a look at whether anything can be put there at all.
+may_fill_cache() {
+	local free
+	{ mkdir -p "$CACHE" && : >>"$CACHE/lock"; } 2>/dev/null ||
+		die "CACHE=$CACHE cannot be written to: make it writable, or give another CACHE=dir"
+	free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1024) }')
+	[ "$free" -ge "${CACHE_NEEDS:-700}" ] ||
+		die "CACHE=$CACHE has $free MB free, and a kernel's source takes ${CACHE_NEEDS:-700}: make room, or give another CACHE=dir"
+	lock_cache
 }
 
 # Runs git out of reach of the terminal's Ctrl-C: for the moments in which a

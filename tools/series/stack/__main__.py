@@ -22,6 +22,7 @@ COMMANDS = {
     "entries": ("commands", "entries", "the patches of a base, or of TOPIC=; lines PATCH [NEWFILE ...]"),
     "topics": ("commands", "topics", "the topics of a base, in order"),
     "date": ("commands", "date", "the date of composed commits"),
+    "unpack": ("unpack", "unpack", "a kernel's tar archive into GIT_DIR; for tools/series/source"),
     "overlaps": ("overlaps", "overlaps", "which topics touch the same files, and lines"),
     "tree": ("tree", "tree", "make tree"),
     "unsafe": ("tree", "print_unsafe", "what keeps build/<base>/linux from being moved"),
@@ -50,7 +51,7 @@ def main():
         p.add_argument("--keep", action="store_true", help="tree: leave one with commits of the user's own as it is")
         p.add_argument("--all", action="store_true", help="unsafe: look at all branches")
     args = parser.parse_args()
-    util.clean_environment()
+    util.clean_environment(keep=args.command == "unpack")
     args.base = args.base or util.setting("BASE", "mainline")
     args.topic = args.topic if args.topic is not None else util.setting("TOPIC")
     signal.signal(signal.SIGTERM, ended)

@@ -40,9 +40,9 @@ def cache():
     return Path(path)
 
 
-def clean_environment():
+def clean_environment(keep=False):
     # A git hook or an outer git may have left these behind.
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"):
+    for name in () if keep else ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"):
         os.environ.pop(name, None)
     os.environ.update(LC_ALL="C.UTF-8", TZ="UTC")
     os.umask(0o022)
@@ -59,7 +59,7 @@ class Progress:
         self.done += 1
         if time.monotonic() >= self.next:
             say(f"{self.what}: {self.done} of {self.total}")
-            self.next = time.monotonic() + 5
+            self.next = time.monotonic() + 10
 
 
 def scratch(where):
