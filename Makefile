@@ -38,7 +38,7 @@ takes_check-all  := $(BUILD) CHECK_MINUTES
 takes_record     := BASE CACHE
 takes_report     := BASE CACHE TABLE
 takes_menuconfig := CACHE
-takes_clean      :=
+takes_clean      := CACHE
 goals := $(or $(MAKECMDGOALS),help)
 
 # Choices: the command line wins, then .config (make menuconfig), then a default
@@ -137,25 +137,17 @@ help:
 #?   DISCLOSE=word    what you say of tools that helped: send REALLY=1 asks for it
 #?   V=n              [PATCH vn], with what changed and a range-diff: series send verify
 
-series:
+series tree refresh rebase:
 	@$(choices)
-	@$(S)/mails
-
-tree:
-	@$(choices)
-	@$(S)/tree
-
-refresh rebase:
-	@$(choices)
-	@$(S)/$@
+	@$(S)/stack.py $@
 
 send:
 	@$(call choices,send)
-	@$(S)/send
+	@$(S)/stack.py $@
 
 trailers verify:
 	@$(call choices,b4)
-	@$(S)/$@
+	@$(S)/stack.py $@
 
 kernel kunit each-commit mutate:
 	@$(call choices,kernel)
@@ -208,4 +200,5 @@ menuconfig:
 	@KCONFIG_CONFIG=.config kconfig-conf --defconfig=$< Kconfig
 
 clean:
-	@$(S)/clean
+	@$(S)/need series
+	@$(S)/stack.py clean
