@@ -48,14 +48,13 @@ ifeq ($(filter check check-all,$(goals)),)
 endif
 unquote = $(patsubst "%",%,$(1))
 BASE      ?= $(or $(call unquote,$(CONFIG_BASE)),mainline)
-JOBS      ?= $(filter-out 0,$(CONFIG_JOBS))
 KASAN     ?= $(CONFIG_KASAN)
 DEVICES   ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_DEVICES)))
 SCENARIOS ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_SCENARIOS)))
 MMIO      ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_MMIO)))
 
 # (An empty one is none.)
-$(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
+$(foreach v,KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 known := $(sort $(foreach v,$(filter takes_%,$(.VARIABLES)),$($(v))))
 
 # CFLAGS and the like are not ours, but make's own (SHELL, -f ...) must pass.
