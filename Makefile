@@ -5,25 +5,71 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 SHELL := /bin/bash
 
-# Choices: the command line wins, then .config (make menuconfig), then these.
+S := tools/series
+PYTHON := PYTHONPATH=$(S) PYTHONDONTWRITEBYTECODE=1 python3 -m
+
+# Which variables a target looks at. Any other one given is refused, and so is a
+# value that does not exist, before anything is built (review/choices.py).
+COMPOSE     := BASE LINUX CACHE UPDATE
+BUILD       := $(COMPOSE) JOBS
+LAB         := $(BUILD) KASAN PRISTINE KERNEL DEVICES SCENARIOS MMIO MACHINES
+takes_help       :=
+takes_series     := $(COMPOSE) TOPIC V SIGNOFF TRAILERS
+takes_tree       := $(COMPOSE)
+takes_refresh    := $(COMPOSE) TOPIC
+takes_rebase     := $(COMPOSE) TOPIC CONTINUE SKIP ABORT
+takes_send       := $(COMPOSE) TOPIC V SIGNOFF TRAILERS SELF REALLY DISCLOSE
+takes_trailers   := $(COMPOSE) TOPIC MBOX
+takes_verify     := $(COMPOSE) TOPIC MBOX V
+takes_kernel     := $(BUILD) KASAN PRISTINE
+takes_lab        := $(LAB)
+takes_sweep      := $(LAB) STEP POINTS SEED PHASES
+takes_soak       := $(LAB) STEP POINTS SEED PHASES
+takes_kunit      := $(BUILD) KUNIT
+takes_prove      := $(BUILD) TOPIC PATCH
+takes_mutate     := $(BUILD) TOPIC PATCH
+takes_each-commit := $(BUILD) TOPIC PATCH CONFIGS
+takes_bisect-demo := $(BUILD) DEVICES SCENARIOS
+takes_docs       := $(BUILD)
+takes_lint       := $(BUILD) TOPIC PATCH LINT
+takes_backport-check := CACHE UPDATE BASES JOBS
+takes_check      := $(BUILD) CHECK_MINUTES
+takes_check-all  := $(BUILD) CHECK_MINUTES
+takes_record     := BASE CACHE
+takes_report     := BASE CACHE TABLE
+takes_menuconfig := CACHE
+takes_clean      :=
+goals := $(or $(MAKECMDGOALS),help)
+
+# Choices: the command line wins, then .config (make menuconfig), then a default
+# in the scripts. What make check runs is not a matter of choice.
+ifeq ($(filter check check-all,$(goals)),)
 -include .config
+endif
 unquote = $(patsubst "%",%,$(1))
 BASE      ?= $(or $(call unquote,$(CONFIG_BASE)),mainline)
 JOBS      ?= $(filter-out 0,$(CONFIG_JOBS))
 KASAN     ?= $(CONFIG_KASAN)
-DEVICES   ?= $(call unquote,$(CONFIG_LAB_DEVICES))
-SCENARIOS ?= $(call unquote,$(CONFIG_LAB_SCENARIOS))
-MMIO      ?= $(call unquote,$(CONFIG_LAB_MMIO))
+DEVICES   ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_DEVICES)))
+SCENARIOS ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_SCENARIOS)))
+MMIO      ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_MMIO)))
 
-# An empty one means its default, in the scripts.
+# (An empty one is none.)
 $(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
-export BASE JOBS KASAN DEVICES SCENARIOS MMIO
-export LINUX CACHE UPDATE MACHINES PRISTINE KERNEL SIGNOFF TRAILERS TOPIC BASES
-export KUNIT PATCHES CONFIGS COMMITS LINT V REALLY MBOX CASE
+known := $(sort $(foreach v,$(filter takes_%,$(.VARIABLES)),$($(v))))
 
-S := tools/series
+# CFLAGS and the like are not ours, but make's own (SHELL, -f ...) must pass.
+given := $(foreach v,$(filter-out MAKEFLAGS MAKEOVERRIDES SHELL -%,$(.VARIABLES)),$(if $(filter command,$(origin $(v))),$(v)))
+takes := $(foreach g,$(goals),$(takes_$(g)))
+export $(takes)
+unexport $(filter-out $(takes),$(known))
+$(foreach v,$(filter-out $(known),$(given)),$(error $(v)=$($(v)): there is no such variable; there are: $(known)))
+$(foreach v,$(filter-out $(takes),$(given)),$(error $(v)=$($(v)): make $(goals) does not look at it; it looks at: $(or $(sort $(takes)),nothing)))
 
-.PHONY: help series tree refresh send verify kernel lab kunit prove bisect bisect-demo docs lint backport-check check check-all record report menuconfig clean
+# Each target: what it needs to look at its choices, these, then what it needs.
+choices = $(S)/need series && $(PYTHON) review choices $@ $(if $(1),&& $(S)/need $(1))
+
+.PHONY: $(patsubst takes_%,%,$(filter takes_%,$(.VARIABLES)))
 # One thing after the other, whatever -j says: make tree refresh.
 .NOTPARALLEL:
 
@@ -32,117 +78,126 @@ help:
 
 #? A kernel patch series: composed, built, tested, mailed from here.
 #?
+#? The patches
 #?   make series      out/<base>/<topic>/*.patch with cover letters, ready to send
 #?   make tree        build/<base>/linux: a git tree, tag base, then one commit per patch
 #?   make refresh     the commits made or amended there, back into patches/ and the new files
-#?   make send TOPIC=name   whom git send-email would mail; REALLY=1 mails, nothing else does
+#?   make rebase LINUX=path   all topics onto a newer kernel; CONTINUE=1, SKIP=1, ABORT=1 as git rebase
+#?   make send TOPIC=name   whom git send-email would mail; SELF=1 mails you, REALLY=1 mails them
+#?   make trailers TOPIC=name MBOX=file   Reviewed-by and the like of a thread into the patches
 #?   make verify TOPIC=name MBOX=file   is a mailbox what was sent, for b4 and git am too?
+#? Are they right?
+#?   make lint        topics and messages; checkpatch, W=1, sparse, kernel-doc: what each commit adds
+#?   make each-commit each commit builds, on five architectures and without PCI, IOV, hotplug
+#?   make backport-check  the stable bases: each patch applies, or has a reason not to
+#?   make docs        the pages of the series, by htmldocs; says where they are
+#? Do they work?
 #?   make kernel      a bootable test kernel; its path is printed last
 #?   make lab         yank devices from that kernel in QEMU (KTAP on stdout)
+#?   make sweep       the same at every point of what the driver does
+#?   make soak        the same again and again, at random points
 #?   make kunit       the KUnit suites, on UML, x86_64 and arm64 (TAP on stdout)
 #?   make prove       which KUnit case, or case of the lab, fails without each fix
-#?   make bisect      each commit builds, on five architectures and without PCI, IOV, hotplug
+#?   make mutate      which of the tests notice that the code was broken on purpose
 #?   make bisect-demo git bisect run over the series, the lab as its test: what mends a hang?
-#?   make docs        the pages of the series, by htmldocs; says where they are
-#?   make lint        Fixes: and Cc: stable; checkpatch, W=1, sparse, kernel-doc: what each commit adds
-#?   make backport-check  the stable bases: each patch applies, or has a reason not to
+#? All of it
 #?   make check       as CI runs it; ends with N passed, N failed, N skipped
-#?   make check-all   and what takes hours: everything in the lab, each KUNIT, mail, backports, docs
+#?   make check-all   and what takes hours: everything in the lab, each KUNIT, mail, docs
 #?   make record      what the last make lab, make lab PRISTINE=1 and make check gave, into results/
-#?   make report      out/report.html from results/; TABLE=1 prints the README's table
+#?   make report      out/report.html, and the tables in README.md and covers, from results/
 #?   make menuconfig  choices, kept in .config; also: make quick_defconfig full_defconfig
 #?   make clean       removes build/ and out/ (not the cache), unless work would be lost
 #?
-#? Variables (command line, or .config for the first six):
+#? What of it: a value that does not exist is refused, and a variable that the target ignores
 #?   BASE=mainline    a directory of patches/: mainline 6.12.y 6.1.y 6.1.4
-#?   BASES='6.1.y ..' backport-check: these only
-#?   JOBS=n           parallel compilations
-#?   KASAN=y          a kernel with KASAN
-#?   DEVICES= SCENARIOS=   a part of the lab, SCENARIOS=all for more; see tools/lab/lab --help
-#?   MMIO=ones|zeros|both   what reads from a vanished device give, in the lab
-#?   LINT=topics      lint: compile at the end of each topic, not at each commit
-#?   KUNIT=list       kunit: of um x86_64 arm64, these with -kasan, x86_64-modules (all of them)
-#?   PATCHES=words    prove: only topics, or patches whose names contain a word
-#?   CONFIGS= COMMITS=   bisect: of x86_64 arm64 powerpc64le s390x i386 pci-n iov-n hotplug-n
-#?                    suites; topics, or words of patch names
-#?   MACHINES=n       lab: how many at a time (default: one per processor)
-#?   CASE=virtio-blk.load   bisect-demo: the lab's device and scenario
-#?   PRISTINE=1       kernel, lab: the base without the series
-#?   KERNEL=path      lab: somebody's bzImage
+#?   TOPIC=name       one topic of the base: series refresh rebase send trailers verify lint prove
+#?                    each-commit mutate
+#?   PATCH=words      patches whose names have one of these words: lint prove each-commit mutate
+#?   DEVICES=names SCENARIOS=names   a part of the lab; see tools/lab/lab --help: lab sweep soak
+#?                    bisect-demo (one of each)
+#?   MMIO=ones|zeros|both   what reads from a vanished device give: lab sweep soak
+#?   PRISTINE=1       the base without the series: kernel lab sweep soak
+#?   KASAN=y          a kernel with KASAN: kernel lab sweep soak
+#?   KERNEL=path      somebody's bzImage: lab sweep soak
+#?   KUNIT=parts      of um x86_64 arm64, these with -kasan, x86_64-modules (all of them): kunit
+#?   CONFIGS=names    of x86_64 arm64 powerpc64le s390x i386 pci-n iov-n hotplug-n suites (all):
+#?                    each-commit
+#?   LINT=topics      compile at the end of each topic, not at each commit: lint
+#?   BASES='6.1.y ..' these only: backport-check
+#?   STEP= POINTS= SEED= PHASES=   where to yank: sweep soak
+#?   TABLE=1          print the table of results instead: report
+#? How
+#?   JOBS=n           parallel compilations (one more than there are processors)
+#?   MACHINES=n       how many QEMUs at a time (one per processor): lab sweep soak
 #?   LINUX=path       a kernel tree of your own (git or plain; never written to)
-#?   SIGNOFF=1        series: your Signed-off-by; TRAILERS='A: b; C: d' for more
-#?   TOPIC=name       send: which one; refresh: of new commits; series: what V is for (all)
-#?   V=n              series, send: [PATCH vn], with what changed and a range-diff
 #?   UPDATE=1         look for a newer source of the base
 #?   CACHE=dir        downloads and imported sources (~/.cache/pci-surprise-removal)
+#?   CHECK_MINUTES=85 all of make check (600 of check-all)
+#?   SIGNOFF=1        your Signed-off-by; TRAILERS='A: b; C: d' for more: series send
+#?   DISCLOSE=word    what you say of tools that helped: send REALLY=1 asks for it
+#?   V=n              [PATCH vn], with what changed and a range-diff: series send verify
 
 series:
-	@$(S)/need series
+	@$(choices)
 	@$(S)/mails
 
 tree:
-	@$(S)/need series
+	@$(choices)
 	@$(S)/tree
 
-refresh:
-	@$(S)/refresh
+refresh rebase:
+	@$(choices)
+	@$(S)/$@
 
 send:
-	@$(S)/need series send
+	@$(call choices,send)
 	@$(S)/send
 
-verify:
-	@$(S)/need series b4
-	@$(S)/verify
+trailers verify:
+	@$(call choices,b4)
+	@$(S)/$@
 
-kernel:
-	@$(S)/need series kernel
-	@$(S)/kernel
+kernel kunit each-commit mutate:
+	@$(call choices,kernel)
+	@$(S)/$@
 
 lab:
-	@$(S)/need series kernel lab
-	@$(S)/lab
+	@$(call choices,kernel lab)
+	@$(S)/run-lab
 
-kunit:
-	@$(S)/need series kernel
-	@$(S)/kunit
+sweep soak:
+	@$(call choices,kernel lab)
+	@$(S)/run-lab $@
 
-prove:
-	@$(S)/need series kernel lab
-	@$(S)/prove
-
-bisect:
-	@$(S)/need series kernel
-	@$(S)/bisect
+prove bisect-demo:
+	@$(call choices,kernel lab)
+	@$(S)/$@
 
 docs:
-	@$(S)/need series docs
+	@$(call choices,docs)
 	@$(S)/docs
 
 lint:
-	@$(S)/need series kernel lint
-	@$(S)/fixes
-	@$(S)/lint
-
-bisect-demo:
-	@$(S)/need series kernel lab
-	@$(S)/bisect-demo
+	@$(call choices,kernel lint)
+	@$(S)/lint-tools
+	@$(S)/lint-messages
+	@$(S)/lint-code
 
 backport-check:
-	@$(S)/need series
+	@$(choices)
 	@$(S)/backport-check
 
 check:
+	@$(choices)
 	@$(S)/check
 
 check-all:
+	@$(choices)
 	@ALL=1 $(S)/check
 
-record:
-	@$(S)/report record "$(BASE)"
-
-report:
-	@$(S)/report $(if $(TABLE),table "$(BASE)",page)
+record report:
+	@$(choices)
+	@$(PYTHON) review $@ $(if $(TABLE),--table)
 
 menuconfig:
 	@$(S)/need menuconfig

@@ -2,6 +2,22 @@
 # shellcheck shell=bash
 # How kernels are configured and built here. Sourced after lib.sh.
 
+# What parses is a Python package.
+review() { PYTHONPATH=$S PYTHONDONTWRITEBYTECODE=1 python3 -m review --base "$BASE" "$@"; }	# COMMAND...
+
+# Each of the chosen topics by itself, on what it needs: DIR/composed.TOPIC, lines
+# COMMIT PATCH of it and what it needs. Sourced after compose.sh.
+composed_topics() {	# DIR
+	local t names
+	names=$(review topics) || exit 3
+	lock
+	for t in $names; do
+		compose check "$t"
+		cut -d' ' -f1,2 "$TMP/composed" >"$1/composed.$t"
+	done
+	exec 9>&-	# composed: the rest only reads
+}
+
 # Make hands its own flags down: a kernel build is not part of them.
 unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT
 

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import patch
+from . import maintainers, patch
 from .chain import Chain, Importer
 from .repo import Ident
 from .util import TOP, Progress, die, scratch, setting
@@ -46,7 +46,8 @@ class Composer:
         self.trailers = trailers or []
         ident = ident or Ident()
         self.date = f"{series_date(repo, None)} +0000"
-        self.who = f"{ident.name} <{ident.email}> {self.date}"
+        self.ident = f"{ident.name} <{ident.email}>"
+        self.who = f"{self.ident} {self.date}"
         self.importer = Importer(repo)
         self.tmp = scratch(repo.b)
         self.stacks, self.merges, self.memo, self.new = {}, {}, {}, []
@@ -115,7 +116,7 @@ class Composer:
             new[f] = self.files.get(f)
             if new[f] is None:
                 die(f"{where}: {entry.path} brings {f}, which is not a file of this repository: add it or remove its name")
-        key = self._key("apply", chain.commit, entry, text, new)
+        key = self._key("apply", chain.commit, entry, text, new, self.files.get(maintainers.PATH) if new else None)
         made, parent = self._known(key), chain.commit
         for f in entry.files:
             brought[f] = entry.path
@@ -129,12 +130,27 @@ class Composer:
             if there[f] is not None:
                 die(f"{where}: {entry.path} brings {f}, but the kernel already has it: change it in the patch instead")
             changes[f], before[f] = ("100755" if executable else "100644", data), None
+        self._maintained(chain, brought, entry, changes, before)
         if not changes:
             die(f"patches/{entry.path} changes nothing: remove its line from {where}")
         author = f"{mail.author[0]} <{mail.author[1]}> {self.date}" if mail.author else self.who
         made = chain.add(changes, author, self.who, self._with_trailers(mail.message))
         self._remember(key, made)
         return Made(entry, made, parent, {f: (before[f], after) for f, after in changes.items()})
+
+    def _maintained(self, chain, brought, entry, changes, before):
+        """Who maintains the files that it brings, and those brought before."""
+        was = chain.files([maintainers.PATH])[maintainers.PATH] if entry.files else None
+        if was is None:
+            return
+        mine = maintainers.read(self.files.text(maintainers.PATH) or maintainers.LIST)
+        if not any(m.covering(entry.files) for m in mine):
+            return
+        start = changes.get(maintainers.PATH, was)
+        text = maintainers.with_entries(start[1].decode(), mine, list(brought), self.ident)
+        if text.encode() != start[1]:
+            changes[maintainers.PATH] = (start[0], text.encode())
+            before.setdefault(maintainers.PATH, was)
 
     def _apply(self, chain, entry, mail, brought):
         if b"\nnew file mode" in mail.diff:

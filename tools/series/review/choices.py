@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""review choices: are the values of these variables ones that exist?
+
+Asked ahead of anything that takes time. Each variable comes from the
+environment, as the Makefile passes it on.
+"""
+
+import os
+import re
+import subprocess
+
+from .layout import TOP, Base, LayoutError, bases, words
+
+KUNIT = ("um x86_64 arm64 um-kasan x86_64-kasan arm64-kasan "
+         "x86_64-modules").split()
+CONFIGS = ("x86_64 arm64 powerpc64le s390x i386 pci-n iov-n hotplug-n "
+           "suites").split()
+
+
+def one_of(name, value, known):
+    for word in words(value):
+        if word not in known:
+            raise LayoutError(f"{name}={word}: one of: {' '.join(known)}")
+
+
+def number(name, value):
+    if not re.fullmatch(r"[1-9]\d*", value):
+        raise LayoutError(f"{name}={value}: a number from 1 on")
+
+
+def yes(name, value):
+    if value not in ("1", "y"):
+        raise LayoutError(f"{name}={value}: {name}=1, or leave it out")
+
+
+def path(name, value):
+    if not os.path.exists(value):
+        raise LayoutError(f"{name}={value}: no such file or directory")
+
+
+def lab(env):
+    """Devices and scenarios: the lab itself knows"""
+    args = [TOP / "tools/lab/lab", "--list"]
+    for name in ("DEVICES", "SCENARIOS", "MMIO"):
+        if env.get(name):
+            args += ["--" + name.lower(), env[name].strip().replace(" ", ",")]
+    if len(args) == 2:
+        return
+    listed = subprocess.run(args, capture_output=True, text=True)
+    if listed.returncode:
+        said = (listed.stderr.strip().splitlines() or ["?"])[-1]
+        said = re.sub(r"^lab: (error: )?(lab: )?", "", said)
+        raise LayoutError(" ".join(
+            f"{n}={env[n]}" for n in ("DEVICES", "SCENARIOS", "MMIO")
+            if env.get(n)) + f": {said}")
+
+
+# What a target cannot do without.
+REQUIRED = {"send": ["TOPIC"], "verify": ["TOPIC", "MBOX"],
+            "trailers": ["TOPIC", "MBOX"]}
+
+
+def required(target, env):
+    for name in REQUIRED.get(target, []):
+        if not env.get(name):
+            raise LayoutError(f"{name}= is missing: make {target} "
+                              + " ".join(f"{n}=..." for n in REQUIRED[target]))
+    if target == "rebase" and not any(
+            env.get(n) for n in ("LINUX", "CONTINUE", "SKIP", "ABORT")):
+        raise LayoutError("LINUX= is missing: onto which kernel tree?")
+    if len(words(env.get("TOPIC"))) > 1:
+        raise LayoutError(f"TOPIC={env['TOPIC']}: one topic, or none for all")
+
+
+def check(env):
+    base = Base(env.get("BASE") or "mainline")
+    for name in words(env.get("BASES")):
+        one_of("BASES", name, bases())
+    base.chosen(env.get("TOPIC"), env.get("PATCH"))
+    lab(env)
+    for name, known in (("KUNIT", KUNIT + ["all"]), ("CONFIGS", CONFIGS),
+                        ("LINT", ["topics", "commits"])):
+        one_of(name, env.get(name), known)
+    for name in ("JOBS", "MACHINES", "V", "POINTS"):
+        if env.get(name):
+            number(name, env[name])
+    for name in ("KASAN", "PRISTINE", "SIGNOFF", "REALLY", "UPDATE", "SELF",
+                 "CONTINUE", "SKIP", "ABORT", "TABLE"):
+        if env.get(name):
+            yes(name, env[name])
+    for name in ("KERNEL", "LINUX", "MBOX"):
+        if env.get(name):
+            path(name, env[name])
+
+
+def run(args):
+    check(os.environ)
+    required(args.target, os.environ)
+    return 0

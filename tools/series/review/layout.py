@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""patches/: bases, topics, and the patches of each, as patches/README.md has it."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[3]
+
+
+class LayoutError(Exception):
+    """What is wrong in patches/, or with a choice made from it: one line"""
+
+
+def lines(path):
+    """The lines of a file without comments and what is empty"""
+    if not path.exists():
+        return []
+    stripped = (re.sub(r"#.*", "", line).strip()
+                for line in path.read_text().splitlines())
+    return [line for line in stripped if line]
+
+
+def keys(path):
+    """key=value lines; a key that comes again has a list of values"""
+    found = {}
+    for line in lines(path):
+        key, _, value = line.partition("=")
+        found.setdefault(key.strip(), []).append(value.strip().strip('"'))
+    return found
+
+
+def words(text):
+    """A list as it is given on the command line: by commas or spaces"""
+    return (text or "").replace(",", " ").split()
+
+
+@dataclass
+class Patch:
+    topic: str
+    path: str               # base/topic/name.patch, below patches/
+    files: list             # the files it brings
+    top: Path = TOP
+
+    @property
+    def name(self):
+        return self.path.rsplit("/", 1)[1].removesuffix(".patch")
+
+    @property
+    def label(self):
+        """TOPIC/NAME, whichever base the patch is stored with"""
+        return f"{self.topic}/{self.name}"
+
+    def parts(self):
+        """Its message with the headers, and its diff"""
+        text = (self.top / "patches" / self.path).read_text(errors="replace")
+        message, _, diff = text.partition("\n---\n")
+        return message, diff
+
+    def touches(self):
+        return re.findall(r"^\+\+\+ b/(\S+)", self.parts()[1], re.M) + \
+            self.files
+
+
+@dataclass
+class Topic:
+    base: str
+    name: str
+    keys: dict
+    patches: list
+    where: Path
+    needs: list = field(default_factory=list)
+
+    def key(self, name):
+        return self.keys.get(name, [""])[0]
+
+    @property
+    def cover(self):
+        path = self.where / "cover"
+        return path.read_text() if path.exists() else ""
+
+
+class Base:
+    def __init__(self, name, top=TOP):
+        self.name, self.top = name, top
+        self.where = top / "patches" / name
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name) or \
+                not (self.where / "base").exists():
+            raise LayoutError(f"BASE={name}: no patches/{name}/base: one of: "
+                              + " ".join(bases(top)))
+        self.topics = {t: self.topic(t) for t in lines(self.where / "topics")}
+
+    def topic(self, name):
+        where = self.where / name
+        patches = []
+        for line in lines(where / "series"):
+            path, *files = line.split()
+            if "/" not in path:
+                path = f"{self.name}/{name}/{path}"
+            patches.append(Patch(name, path, files, self.top))
+        found = keys(where / "topic")
+        return Topic(self.name, name, found, patches, where,
+                     [w for v in found.get("needs", []) for w in words(v)])
+
+    def patches(self):
+        return [p for t in self.topics.values() for p in t.patches]
+
+    def chosen(self, topic="", patch=""):
+        """The patches that TOPIC= and PATCH= leave; refuses what is unknown"""
+        names = words(topic) or list(self.topics)
+        for name in names:
+            if name not in self.topics:
+                raise LayoutError(
+                    f"TOPIC={name}: base {self.name} has no such topic: one "
+                    f"of: {' '.join(self.topics)}")
+        left = [p for t in self.topics if t in names
+                for p in self.topics[t].patches]
+        wanted = words(patch)
+        for word in wanted:
+            if not any(word in p.name for p in left):
+                raise LayoutError(
+                    f"PATCH={word}: no patch of "
+                    f"{'topic ' + topic if topic else 'base ' + self.name} "
+                    "has this word in its name")
+        return [p for p in left
+                if not wanted or any(w in p.name for w in wanted)]
+
+    def noted(self, name):
+        """A file of lines WHAT: REASON, such as left-out"""
+        path = self.where / name
+        entries = path.read_text().splitlines() if path.exists() else []
+        pairs = [line.split(": ", 1) for line in entries
+                 if ": " in line and not line.startswith("#")]
+        return {what.removesuffix(".patch"): why for what, why in pairs}
+
+    def digest(self):
+        """Of all that the patches do to the kernel: not of their messages"""
+        total = hashlib.sha256()
+        for patch in self.patches():
+            diff = patch.parts()[1]
+            total.update(diff[diff.find("--- a/"):].encode()
+                         if "--- a/" in diff else b"")
+            for name in patch.files:
+                path = self.top / name
+                total.update(name.encode() + b"\0")
+                total.update(path.read_bytes() if path.exists() else b"")
+        return total.hexdigest()[:16]
+
+
+def message_of(patch):
+    """The message without its headers, its subject first"""
+    head, _, body = patch.parts()[0].partition("\n\n")
+    subject, inside = "", False
+    for line in head.splitlines():
+        if line[:1] in " \t":
+            subject += " " + line.strip() if inside else ""
+            continue
+        inside = line.lower().startswith("subject:")
+        if inside:
+            subject = line[8:].strip()
+    return f"{subject}\n\n{body}"
+
+
+def bases(top=TOP):
+    found = sorted(p.parent.name for p in (top / "patches").glob("*/base"))
+    return sorted(found, key=lambda name: name != "mainline")

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import json
+
+from .. import generated, results
+from ..layout import Base, LayoutError
+from ..page import page
+from . import Tree
+
+ABOUT = {"what": "7.3.0-rc7 (linux-source)", "tree": "t", "kernel": "7.3",
+         "qemu": "QEMU emulator version 10.0.2 (Debian)", "date": "2026-11-26"}
+CASES = {
+    "nvme.idle.ones": {"base": ["fail", None, "gone"],
+                       "series": ["pass", 0.25, ""]},
+    "nvme.load.ones": {"base": ["fail", 0.3, "console"],
+                       "series": ["pass", 0.4, ""]}}
+
+
+class Generated(Tree):
+    def setUp(self):
+        super().setUp()
+        self.record(Base("mainline", self.top).digest())
+        self.write("README.md", "# X\n<!-- make report: topics -->\nold\n"
+                   "<!-- end of topics -->\nmore\n"
+                   "<!-- make report: results -->\n"
+                   "<!-- end of results -->\n")
+
+    def record(self, digest):
+        about = {"base": ABOUT | {"patches": "none"},
+                 "series": ABOUT | {"patches": "2, from abc",
+                                    "digest": digest}}
+        self.write("results/mainline.json", json.dumps(
+            {"base": "mainline", "about": about, "check": None,
+             "cases": CASES}))
+
+    def update(self):
+        base = Base("mainline", self.top)
+        return [p.name for p in generated.update(
+            base, results.Places(self.top))]
+
+    def check(self):
+        return {name: (bad, warn) for name, bad, warn in generated.check(
+            Base("mainline", self.top), self.top)}
+
+    def test_page(self):
+        self.assertTrue(self.check()["README.md"][0])
+        self.assertEqual(self.update(), ["README.md"])
+        self.assertEqual(self.update(), [])
+        self.assertEqual(self.check()["README.md"], ([], []))
+        text = (self.top / "README.md").read_text()
+        self.assertIn("| nvme | base | never | 0.30! |\n", text)
+        self.assertIn("| two | two: The cover | net | 2 | one | | draft |",
+                      text)
+        self.assertIn("more\n", text)
+
+    def test_stale(self):
+        self.update()
+        self.write("include/one.h", "/* changed */\n")
+        bad, warn = self.check()["README.md"]
+        self.assertEqual(bad, [])
+        self.assertIn("the patches have changed", warn[0])
+        self.update()
+        self.assertIn("**Stale**", (self.top / "README.md").read_text())
+        # A message is no change of the kernel, nor a hand-made table right.
+        self.record(Base("mainline", self.top).digest())
+        path = self.top / "patches/mainline/one/one-a.patch"
+        path.write_text(path.read_text().replace("it hangs", "it waits"))
+        self.assertEqual(self.check()["README.md"], ([], []))
+        path = self.top / "README.md"
+        path.write_text(path.read_text().replace("0.25", "0.15"))
+        self.assertTrue(self.check()["README.md"][0])
+
+    def test_cover(self):
+        self.topic("one", "tree=pci\ntable=nvme idle,load\n")
+        self.update()
+        cover = (self.top / "patches/mainline/one/cover").read_text()
+        self.assertIn("  nvme  never -> 0.25  0.30! -> 0.40\n", cover)
+        self.assertTrue(all(len(line) <= 75 for line in cover.split("\n")))
+        self.assertEqual(generated.own_numbers(cover), [])
+        self.assertEqual(self.update(), [])
+        path = self.top / "patches/mainline/one/cover"
+        path.write_text(cover.replace("0.25", "0.20") + "\nThe end.\n")
+        self.assertTrue(self.check()["patches/mainline/one/cover"][0])
+        self.update()
+        self.assertEqual(path.read_text(), cover + "\nThe end.\n")
+
+    def test_cover_unknown(self):
+        for spec in ("nvme", "igb idle", "nvme a,b"):
+            self.topic("one", f"tree=pci\ntable={spec}\n")
+            with self.subTest(spec), self.assertRaises(LayoutError):
+                self.update()
+
+    def test_other_results(self):
+        row = {"device": "nvme", "phase": "probe", "sites": 12,
+               "base": {"points": 40, "never": 3, "slow": 1.5},
+               "series": {"points": 40, "never": 0}}
+        for data in ([row], {"about": "x", "rows": [row]}):
+            self.write("results/sweep.json", json.dumps(data))
+            text = generated.other(results.Places(self.top), "sweep")
+            self.assertIn("| base never |", text)
+            self.assertIn("| nvme | probe | 12 | 40 | 3 | 1.50 | 40 | 0 |",
+                          text)
+        self.assertIn("Not recorded", generated.other(
+            results.Places(self.top), "soak"))
+        text = page(results.Places(self.top))
+        self.assertIn("make sweep", text)
+        self.assertNotIn("http:", text.replace("http://www.w3.org", ""))
+
+    def test_unknown_block(self):
+        self.write("README.md", "<!-- make report: typo -->\n"
+                   "<!-- end of typo -->\n")
+        with self.assertRaises(LayoutError):
+            self.update()
