@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 SHELL := /bin/bash
 
 S := tools/series
+STACK := $(S)/stack.py
 PYTHON := PYTHONPATH=$(S) PYTHONDONTWRITEBYTECODE=1 python3 -m
 
 # Which variables a target looks at. Any other one given is refused, and so is a
@@ -15,12 +16,13 @@ BUILD       := $(COMPOSE) JOBS
 LAB         := $(BUILD) KASAN PRISTINE KERNEL DEVICES SCENARIOS MMIO MACHINES
 takes_help       :=
 takes_series     := $(COMPOSE) TOPIC V SIGNOFF TRAILERS
-takes_tree       := $(COMPOSE)
+takes_tree       := $(COMPOSE) TOPIC
+takes_overlaps   := $(COMPOSE)
 takes_refresh    := $(COMPOSE) TOPIC
 takes_rebase     := $(COMPOSE) TOPIC CONTINUE SKIP ABORT
 takes_send       := $(COMPOSE) TOPIC V SIGNOFF TRAILERS SELF REALLY DISCLOSE
 takes_trailers   := $(COMPOSE) TOPIC MBOX
-takes_verify     := $(COMPOSE) TOPIC MBOX V
+takes_verify     := $(COMPOSE) TOPIC MBOX V SIGNOFF TRAILERS
 takes_kernel     := $(BUILD) KASAN PRISTINE
 takes_lab        := $(LAB)
 takes_sweep      := $(LAB) STEP POINTS SEED PHASES
@@ -38,7 +40,7 @@ takes_check-all  := $(BUILD) CHECK_MINUTES
 takes_record     := BASE CACHE
 takes_report     := BASE CACHE TABLE
 takes_menuconfig := CACHE
-takes_clean      := CACHE
+takes_clean      :=
 goals := $(or $(MAKECMDGOALS),help)
 
 # Choices: the command line wins, then .config (make menuconfig), then a default
@@ -82,6 +84,7 @@ help:
 #?   make tree        build/<base>/linux: a git tree, tag base, then one commit per patch
 #?   make refresh     the commits made or amended there, back into patches/ and the new files
 #?   make rebase LINUX=path   all topics onto a newer kernel; CONTINUE=1, SKIP=1, ABORT=1 as git rebase
+#?   make overlaps    which topics change the same files, and lines next to each other
 #?   make send TOPIC=name   whom git send-email would mail; SELF=1 mails you, REALLY=1 mails them
 #?   make trailers TOPIC=name MBOX=file   Reviewed-by and the like of a thread into the patches
 #?   make verify TOPIC=name MBOX=file   is a mailbox what was sent, for b4 and git am too?
@@ -136,17 +139,17 @@ help:
 #?   DISCLOSE=word    what you say of tools that helped: send REALLY=1 asks for it
 #?   V=n              [PATCH vn], with what changed and a range-diff: series send verify
 
-series tree refresh rebase:
+series tree refresh rebase overlaps:
 	@$(choices)
-	@$(S)/stack.py $@
+	@$(STACK) $@
 
 send:
 	@$(call choices,send)
-	@$(S)/stack.py $@
+	@$(STACK) send
 
 trailers verify:
 	@$(call choices,b4)
-	@$(S)/stack.py $@
+	@$(STACK) $@
 
 kernel kunit each-commit mutate:
 	@$(call choices,kernel)
@@ -199,5 +202,4 @@ menuconfig:
 	@KCONFIG_CONFIG=.config kconfig-conf --defconfig=$< Kconfig
 
 clean:
-	@$(S)/need series
-	@$(S)/stack.py clean
+	@$(STACK) clean

@@ -7,7 +7,7 @@ needs, and its patches written from that. All is staged, and composed once more,
 before anything is written.
 """
 
-from . import patch
+from . import maintainers, patch
 from .chain import Chain, Importer
 from .commands import load
 from .compose import Composer, Made, write_notes
@@ -64,6 +64,15 @@ def checked_head(repo):
     return head
 
 
+def own_changes(repo, commit):
+    """path -> (before, after) of a commit, without what composing puts into
+    MAINTAINERS for the files that it brings."""
+    changes = {p: (repo.blob(a), repo.blob(b)) for p, a, b in repo.changes(commit)}
+    if any(before is None for before, _ in changes.values()):
+        changes.pop(maintainers.PATH, None)
+    return changes
+
+
 class Refresh:
     def __init__(self, repo, base, commits, head, new_topic):
         self.repo, self.base, self.commits, self.head, self.new_topic = repo, base, commits, head, new_topic
@@ -97,7 +106,7 @@ class Refresh:
     def replay(self, importer):
         """Each topic's commits on the base and what it needs: topic -> [Made]."""
         own, chains = {}, {}
-        changes = {c: {p: (self.repo.blob(a), self.repo.blob(b)) for p, a, b in self.repo.changes(c)} for c in self.commits}
+        changes = {c: own_changes(self.repo, c) for c in self.commits}
 
         def put(chain, c, what, topic):
             now, result = chain.files(list(what)), {}
@@ -185,7 +194,21 @@ class Refresh:
                 return None
             die(f"{e} (nothing was written)")
         tip = made[-1].commit if made else self.repo.commit
-        return made if self.repo.git("rev-parse", tip + "^{tree}") == self.repo.git("rev-parse", self.head + "^{tree}") else None
+        differ = self.repo.git("diff-tree", "-r", "--no-renames", "--name-only", tip, self.head).split("\n")
+        if differ == [maintainers.PATH]:
+            self.maintained(tip)
+            differ = [""]
+        return made if differ == [""] else None
+
+    def maintained(self, tip):
+        """The kernel's MAINTAINERS is made of this repository's: an edit of it goes there."""
+        def lines(commit):
+            found = self.repo.object(f"{commit}:{maintainers.PATH}")
+            return set(found[1].decode().splitlines()) if found else set()
+        for line in sorted(lines(self.head) - lines(tip) - lines(self.repo.commit)):
+            if not any(line == f"M:\t{i}" for i in self.idents):
+                die(f"build/{self.base.name}/linux has \"{line}\" in MAINTAINERS, whose entries for new files are made of MAINTAINERS here: edit that instead, and put it back there (nothing was written)")
+        say("MAINTAINERS: its entries for the new files are made anew: make tree shows them")
 
     def write(self):
         def remember():
