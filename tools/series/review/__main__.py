@@ -16,11 +16,11 @@ from .picture import picture
 
 def record(args):
     places = results.Places()
-    places.results.mkdir(exist_ok=True)
     others = 0
     for tool in ("sweep", "soak"):
         text = sweeps.record(tool, args.base, places)
         if text and (places.lab / f"{tool}-{args.base}.d").exists():
+            places.results.mkdir(exist_ok=True)
             (places.results / f"{tool}.json").write_text(text)
             print(f"results/{tool}.json")
             others += 1
@@ -31,6 +31,7 @@ def record(args):
             raise
         print(f"make lab is not recorded: {e}")
         return
+    places.results.mkdir(exist_ok=True)
     (places.results / f"{args.base}.json").write_text(text)
     (places.results / f"{args.base}.svg").write_text(
         f"<!-- {results.LICENCE} -->\n"

@@ -34,8 +34,10 @@ def yes(name, value):
 
 
 def path(name, value):
+    if name == "LINUX" and not os.path.isdir(value):
+        raise LayoutError(f"{name}={value}: no such directory")
     if not os.path.exists(value):
-        raise LayoutError(f"{name}={value}: no such file or directory")
+        raise LayoutError(f"{name}={value}: no such file")
 
 
 def lab(env, tool="lab"):
