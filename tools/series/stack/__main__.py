@@ -63,7 +63,7 @@ def main():
         util.cache()
         return getattr(importlib.import_module(f".{module}", __package__), function)(args) or 0
     except Refused as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"error: {util.full() or e}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         return 130

@@ -189,14 +189,13 @@ class Rebase:
             self.repo.git("worktree", "add", "-q", "--detach", str(self.w), chain.commit)
         else:
             self.there("checkout", "-q", "-f", "--detach", chain.commit)
-        status, _, err = self.try_there("cherry-pick", "--allow-empty", theirs)
+        status, _, _ = self.try_there("cherry-pick", "--allow-empty", theirs)
         if status == 0:	# (it knows of renames, which a merge of single files does not)
             self.state["settled"][path] = self.there("rev-parse", "HEAD").strip()
             self.state["stopped"] = None
             self.save()
             raise Refused(f"patches/{path} was moved by git cherry-pick: look at build/{self.base.name}/rebase, then make rebase CONTINUE=1")
         bad = self.there("diff", "--name-only", "--diff-filter=U").split() or bad
-        say(err.strip().splitlines()[0] if err.strip() else "")
         self.state["stopped"] = {"path": path, "parent": chain.commit, "theirs": theirs, "files": bad}
         raise Stop
 
