@@ -13,7 +13,8 @@ PYTHON := PYTHONPATH=$(S) PYTHONDONTWRITEBYTECODE=1 python3 -m
 # value that does not exist, before anything is built (review/choices.py).
 COMPOSE     := BASE LINUX CACHE UPDATE
 BUILD       := $(COMPOSE) JOBS
-LAB         := $(BUILD) KASAN PRISTINE KERNEL DEVICES SCENARIOS MMIO MACHINES
+LAB         := $(BUILD) KASAN PRISTINE KERNEL DEVICES MMIO MACHINES
+POINT       := PHASES DYING STEP POINTS HANDFUL SEED MINUTES
 takes_help       :=
 takes_series     := $(COMPOSE) TOPIC V SIGNOFF TRAILERS
 takes_tree       := $(COMPOSE) TOPIC
@@ -24,9 +25,9 @@ takes_send       := $(COMPOSE) TOPIC V SIGNOFF TRAILERS SELF REALLY DISCLOSE
 takes_trailers   := $(COMPOSE) TOPIC MBOX
 takes_verify     := $(COMPOSE) TOPIC MBOX V SIGNOFF TRAILERS
 takes_kernel     := $(BUILD) KASAN PRISTINE
-takes_lab        := $(LAB)
-takes_sweep      := $(LAB) STEP POINTS SEED PHASES
-takes_soak       := $(LAB) STEP POINTS SEED PHASES
+takes_lab        := $(LAB) SCENARIOS
+takes_sweep      := $(LAB) $(POINT)
+takes_soak       := $(LAB) $(POINT)
 takes_kunit      := $(BUILD) KUNIT
 takes_prove      := $(BUILD) TOPIC PATCH
 takes_mutate     := $(BUILD) TOPIC PATCH
@@ -50,14 +51,13 @@ ifeq ($(filter check check-all,$(goals)),)
 endif
 unquote = $(patsubst "%",%,$(1))
 BASE      ?= $(or $(call unquote,$(CONFIG_BASE)),mainline)
-JOBS      ?= $(filter-out 0,$(CONFIG_JOBS))
 KASAN     ?= $(CONFIG_KASAN)
 DEVICES   ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_DEVICES)))
 SCENARIOS ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_SCENARIOS)))
 MMIO      ?= $(if $(filter lab,$(goals)),$(call unquote,$(CONFIG_LAB_MMIO)))
 
 # (An empty one is none.)
-$(foreach v,JOBS KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
+$(foreach v,KASAN DEVICES SCENARIOS MMIO,$(if $($(v)),,$(eval override undefine $(v))))
 known := $(sort $(foreach v,$(filter takes_%,$(.VARIABLES)),$($(v))))
 
 # CFLAGS and the like are not ours, but make's own (SHELL, -f ...) must pass.
@@ -116,8 +116,10 @@ help:
 #?   TOPIC=name       one topic of the base: series refresh rebase send trailers verify lint prove
 #?                    each-commit mutate
 #?   PATCH=words      patches whose names have one of these words: lint prove each-commit mutate
-#?   DEVICES=names SCENARIOS=names   a part of the lab; see tools/lab/lab --help: lab sweep soak
-#?                    bisect-demo (one of each)
+#?   DEVICES=names    devices of the lab: lab sweep soak bisect-demo (one)
+#?   SCENARIOS=names  what is done to them: lab bisect-demo (one); see tools/lab/lab --help
+#?   PHASES=names DYING=event,silent STEP=n POINTS=list HANDFUL=n SEED=n MINUTES=n
+#?                    when to yank; see tools/lab/sweep --help: sweep soak
 #?   MMIO=ones|zeros|both   what reads from a vanished device give: lab sweep soak
 #?   PRISTINE=1       the base without the series: kernel lab sweep soak
 #?   KASAN=y          a kernel with KASAN: kernel lab sweep soak
@@ -127,7 +129,6 @@ help:
 #?                    each-commit
 #?   LINT=topics      compile at the end of each topic, not at each commit: lint
 #?   BASES='6.1.y ..' these only: backport-check
-#?   STEP= POINTS= SEED= PHASES=   where to yank: sweep soak
 #?   TABLE=1          print the table of results instead: report
 #? How
 #?   JOBS=n           parallel compilations (one more than there are processors)

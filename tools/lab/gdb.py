@@ -3,7 +3,7 @@
 
 import asyncio
 
-from machine import Failed
+from errors import Failed
 
 
 class Gdb:

@@ -1,76 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One QEMU of the lab: its start and end, its agent, its QMP, its slots."""
+"""One QEMU of the lab: its start and end, its agent, its QMP, its qtest."""
 
 import asyncio
 import ctypes
-import gzip
 import itertools
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import time
 
-ECAM = 0xb0000000               # where SeaBIOS puts it on q35
-PORT, SPARE_PORT = 4, 5         # device numbers on bus 0
-SHADOW = 6                      # and following: what lies below the windows
-WINDOW = 2 << 20                # of a port, or a multiple; of a shadow
-
-PCI_COMMAND, PCI_COMMAND_MEMORY = 0x04, 0x2
-# What can be laid below the windows, and the BAR that is: memory, all-ones, or
-# a device whose accesses can be traced.  It gives ones as well, but not for its
-# first 0xa0 bytes, and to reads of one or two bytes QEMU answers 0.
-SHADOW_BAR = {"ivshmem-plain": 0x18, "edu": 0x10}
-TRACE = ("memory_region_ops_read", "memory_region_ops_write",
-         "pci_cfg_read", "pci_cfg_write")
-PCI_SECONDARY_BUS = 0x19
-NO_BUS = 0xfd                   # nothing is there
-PCI_MEMORY_BASE = 0x20
-PCI_PREF_MEMORY_BASE, PCI_PREF_BASE_UPPER32 = 0x24, 0x28
-PCI_CAPABILITY_LIST = 0x34
-PCI_CAP_ID_EXP = 0x10
-PCI_EXP_SLTCTL = 0x18
-SLOT_OFF = 0x700                # power controller off, power indicator off
-SLOT_DARK, SLOT_INDICATOR = 0x500, 0x300        # off, indicator still on
+import console
+from errors import AgentError, Failed, QemuGone
+from slots import PORT, SPARE_PORT, Port, Shadow
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
-
-# What no kernel may print while a device comes and goes
-SPLAT = re.compile(
-    r"WARNING: |BUG: |BUG at |Oops|Kernel panic|general protection|"
-    r"KASAN|UBSAN|refcount_t|(list_add|list_del) corruption|"
-    r"INFO: (task|rcu|trying|possible|inconsistent)|possible circular|"
-    r"possible recursive|possible irq lock|inconsistent lock state|"
-    r"suspicious RCU|bad unlock balance|held lock freed|lock held when|"
-    r"sleeping function|scheduling while atomic|rcu.*(stall|self-detected)|"
-    r"soft lockup|hard LOCKUP|slab.*(Poison|Redzone)|Object already free")
-
-
-class LabError(Exception):
-    """The lab cannot run at all: one line says why"""
-
-
-class Failed(Exception):
-    """A check of a scenario failed, and the scenario cannot go on"""
-
-
-class Skip(Exception):
-    """This QEMU cannot do it"""
-
-
-class Late(Skip):
-    """This machine is too slow to tell"""
-
-
-class QemuGone(Exception):
-    """QEMU ended by itself"""
-
-
-class AgentError(Exception):
-    """The guest's agent could not do it"""
 
 
 def die_with_parent():
@@ -83,81 +29,19 @@ def pdeath(parent=os.getpid()):
         os._exit(1)
 
 
-def newc(name, mode, data=b"", rdev=(0, 0)):
-    """One member of an initramfs, Documentation/.../buffer-format.rst"""
-    head = "070701" + "".join("%08x" % field for field in (
-        0, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(name) + 1, 0))
-    member = head.encode() + name.encode() + b"\0"
-    member += b"\0" * (-len(member) % 4) + data
-    return member + b"\0" * (-len(data) % 4)
-
-
-def build_initramfs(source, outdir, selftest=None, cc="gcc"):
-    binary = os.path.join(outdir, "init")
-    try:
-        run = subprocess.run(
-            [cc, "-static", "-O2", "-Wall", "-Wextra", "-o", binary, source],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    except FileNotFoundError:
-        raise LabError(f"no {cc} found to build the guest's init (Debian: gcc)")
-    if run.returncode:
-        if "cannot find -lc" in run.stdout:
-            raise LabError("no static libc to build the guest's init with "
-                           "(Debian: libc6-dev)")
-        first = next((line for line in run.stdout.splitlines()
-                      if "error" in line), run.stdout.strip())
-        raise LabError(f"the guest's init does not build: {first}")
-    programs = b""
-    for name, path in ("init", binary), ("selftest", selftest):
-        if path:
-            with open(path, "rb") as f:
-                programs += newc(name, 0o100755, f.read())
-    path = os.path.join(outdir, "initramfs.gz")
-    with open(path, "wb") as f:
-        f.write(gzip.compress(
-            newc("dev", 0o40755) +
-            newc("dev/console", 0o20600, rdev=(5, 1)) +
-            programs + newc("TRAILER!!!", 0), 1))
-    return path
-
-
-class Qemu:
-    """What the QEMU on this machine is and has"""
-
-    def __init__(self, binary):
-        self.binary = binary
-        self.version = self.ask("--version").splitlines()[0]
-        self.number = (re.search(r"version (\S+)", self.version) or
-                       [None, "?"])[1]
-        self.devices = set(re.findall(r'^name "([^"]+)"',
-                                      self.ask("-device", "help"), re.M))
-        backend = self.ask("-object", "memory-backend-file,help")
-        self.rom = ",rom=on" if re.search(r"\brom=", backend) else ""
-
-    def ask(self, *args):
-        try:
-            return subprocess.run([self.binary, *args], text=True,
-                                  stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT).stdout
-        except FileNotFoundError:
-            raise LabError(f"no {self.binary} found "
-                           "(Debian: qemu-system-x86)")
-        except PermissionError:
-            raise LabError(f"{self.binary} cannot be executed")
-
-
 class Machine:
     def __init__(self, qemu, kernel, initramfs, workdir, logfile, shadow,
                  window):
         self.qemu, self.kernel, self.initramfs = qemu, kernel, initramfs
-        self.workdir, self.logfile, self.shadow = workdir, logfile, shadow
+        self.workdir, self.logfile = workdir, logfile
         self.window = window
-        self.shadows = range(SHADOW, SHADOW + 2 * window // WINDOW
-                             if shadow else SHADOW)
+        self.slot = Port(self, PORT)
+        self.spare = Port(self, SPARE_PORT, name="spare")
+        self.shadow = Shadow(self.slot, shadow, window)
         self.args, self.fds, self.children, self.tasks = [], [], [], []
         self.pending, self.tag = {}, itertools.count(1)
         self.deleted = set()
-        self.proc = self.lit = None     # lit: Slot Control before darken()
+        self.proc = None
 
     # ---- start and end --------------------------------------------------
 
@@ -178,7 +62,7 @@ class Machine:
         self.children.append(proc)
         return proc
 
-    async def start(self, args, smp=2, memory="256M"):
+    async def start(self, args, cmdline="", smp=2, memory="256M"):
         agent, qmp, qtest = map(self.chardev, ("agent", "qmp", "qtest"))
         argv = [
             self.qemu.binary, "-nodefaults", "-no-user-config",
@@ -189,7 +73,7 @@ class Machine:
             "-object", f"memory-backend-memfd,id=ram,size={memory},share=on",
             "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
             "-kernel", self.kernel, "-initrd", self.initramfs, "-append",
-            "console=ttyS0 loglevel=7 no_timer_check rdinit=/init",
+            "console=ttyS0 loglevel=7 no_timer_check rdinit=/init " + cmdline,
             *self.args,
             "-chardev", f"file,id=console,path={self.logfile}",
             "-serial", "chardev:console", "-serial", "chardev:agent",
@@ -200,18 +84,7 @@ class Machine:
                      f"addr={dev},chassis={slot},slot={slot},"
                      f"mem-reserve={self.window},"
                      f"pref64-reserve={self.window}"]
-        ones = os.path.join(self.workdir, "ones")
-        with open(ones, "wb") as f:
-            f.write(b"\xff" * WINDOW)
-        for dev in self.shadows:
-            what = self.shadow
-            if what == "ivshmem-plain":
-                # -device may not share a memdev: one for each
-                argv += ["-object", f"memory-backend-file,id=ones{dev},"
-                         f"mem-path={ones},size={WINDOW},readonly=on,share=on"
-                         + self.qemu.rom]
-                what += f",memdev=ones{dev}"
-            argv += ["-device", f"{what},bus=pcie.0,addr={dev:x}"]
+        argv += self.shadow.arguments(self.qemu, self.workdir)
         ready = self.expect("0")
         self.proc = await self.spawn(*argv, *args, fds=self.fds)
         for s in self.fds:
@@ -334,153 +207,6 @@ class Machine:
                 answers.append(int(words[1], 0) if len(words) > 1 else None)
             return answers
 
-    @staticmethod
-    def config(dev, register):
-        return ECAM + (dev << 15) + register
-
-    async def config_read(self, size, dev, register):
-        return (await self.qtest_send(
-            f"read{size} {self.config(dev, register):#x}"))[0]
-
-    # ---- slots ----------------------------------------------------------
-
-    async def slot_setup(self):
-        if await self.config_read("l", 0, 0) & 0xffff != 0x8086:
-            raise Failed(f"no host bridge in ECAM at {ECAM:#x}")
-        self.bus = await self.config_read("b", PORT, PCI_SECONDARY_BUS)
-        self.spare_bus = await self.config_read("b", SPARE_PORT,
-                                                PCI_SECONDARY_BUS)
-        self.bdf = f"0000:{self.bus:02x}:00.0"
-        self.spare_bdf = f"0000:{self.spare_bus:02x}:00.0"
-        cap = await self.config_read("b", PORT, PCI_CAPABILITY_LIST)
-        while cap and (await self.config_read("b", PORT, cap) !=
-                       PCI_CAP_ID_EXP):
-            cap = await self.config_read("b", PORT, cap + 1)
-        if not cap:
-            raise Failed("the port has no PCI Express capability")
-        self.sltctl = cap + PCI_EXP_SLTCTL
-
-    async def shadow_setup(self):
-        """All-ones behind both windows of the port
-
-        The port's windows have to be added again, so that they lie on top:
-        QEMU does that at any write to Command.
-        """
-        mem = await self.config_read("l", PORT, PCI_MEMORY_BASE)
-        pref = await self.config_read("l", PORT, PCI_PREF_MEMORY_BASE)
-        upper = await self.config_read("l", PORT, PCI_PREF_BASE_UPPER32)
-        limit = await self.config_read("l", PORT, PCI_PREF_BASE_UPPER32 + 4)
-        pieces = []
-        for base, last in (
-                ((mem & 0xfff0) << 16, (mem & 0xfff00000) | 0xfffff),
-                ((upper << 32) | (pref & 0xfff0) << 16,
-                 (limit << 32) | (pref & 0xfff00000) | 0xfffff)):
-            if last + 1 - base > self.window or base % WINDOW:
-                raise Failed(f"shadow: window {base:#x}-{last:#x} is not "
-                             f"{self.window:#x} large, or not aligned")
-            pieces += range(base, last, WINDOW)
-        commands = []
-        for dev, base in zip(self.shadows, pieces):
-            bar = self.config(dev, SHADOW_BAR[self.shadow])
-            command = self.config(dev, PCI_COMMAND)
-            old = await self.config_read("w", dev, PCI_COMMAND)
-            commands += [f"writel {bar:#x} {base & 0xffffffff:#x}"]
-            if self.shadow != "edu":
-                commands += [f"writel {bar + 4:#x} {base >> 32:#x}"]
-            commands += [f"writew {command:#x} {old | PCI_COMMAND_MEMORY:#x}"]
-        old = await self.config_read("w", PORT, PCI_COMMAND)
-        commands.append(f"writew {self.config(PORT, PCI_COMMAND):#x} {old:#x}")
-        await self.qtest_send(*commands)
-
-    async def slot_control(self):
-        address = self.config(PORT, self.sltctl)
-        old = (await self.qtest_send(f"readw {address:#x}"))[0]
-        if old & SLOT_OFF == SLOT_OFF:
-            raise Failed(f"the slot is off already: Slot Control {old:#x}")
-        return address, old
-
-    async def darken(self):
-        """Cut the power of the slot, without any event; gives the time"""
-        address, self.lit = await self.slot_control()
-        when = time.monotonic()
-        await self.qtest_send(
-            f"writew {address:#x} {self.lit & ~SLOT_INDICATOR | SLOT_DARK:#x}")
-        return when
-
-    async def yank(self, name="dut"):
-        """Surprise removal; gives the time.  See pcie.c in QEMU.
-
-        Power goes first: QEMU would complete what is in flight before it
-        unplugs a device, and from a device without power nothing arrives.
-        The old value comes back at once: were the slot left powered off,
-        pciehp would take it for already disabled.
-        """
-        address, old = await self.slot_control()
-        dark = old & ~SLOT_INDICATOR | SLOT_DARK
-        when = time.monotonic()
-        await self.qtest_send(f"writew {address:#x} {dark:#x}",
-                              f"writew {address:#x} {dark | SLOT_OFF:#x}",
-                              f"writew {address:#x} {self.lit or old:#x}")
-        self.lit = None
-        if await self.plugged(name):
-            raise Failed("QEMU did not unplug the device at the write of "
-                         "Slot Control")
-        return when
-
-    async def hide(self):
-        """Neither memory nor config accesses reach the device; it lives on
-
-        Gives what to send to bring it back.
-        """
-        command = self.config(PORT, PCI_COMMAND)
-        secondary = self.config(PORT, PCI_SECONDARY_BUS)
-        old, bus = await self.qtest_send(f"readw {command:#x}",
-                                         f"readb {secondary:#x}")
-        await self.qtest_send(
-            f"writew {command:#x} {old & ~PCI_COMMAND_MEMORY:#x}",
-            f"writeb {secondary:#x} {NO_BUS:#x}")
-        return (f"writeb {secondary:#x} {bus:#x}",
-                f"writew {command:#x} {old:#x}")
-
-    async def trace(self, on):
-        for event in TRACE:
-            await self.qmp("trace-event-set-state", name=event, enable=on)
-        await self.monitor("log " + ("invalid_mem" if on else "none"))
-
-    def accesses(self):
-        """What was traced of accesses to what is behind the port, by kind"""
-        count = dict.fromkeys(("memory reads", "memory writes", "config reads",
-                               "config writes"), 0)
-        ecam = ECAM + (self.bus << 20)
-        with open(self.logfile + ".err", errors="replace") as f:
-            for line in f:
-                if found := re.match(r"pci_cfg_(read|write) \S+ (\w+:\w+\.0) ",
-                                     line):
-                    kind = "config" if found[2] == f"{self.bus:02x}:00.0" else ""
-                elif found := re.match(r"memory_region_ops_(read|write) .* addr "
-                                       r"(\w+) ", line):
-                    # Those that go by ports are with pci_cfg_
-                    kind = ("memory" if "'edu-mmio'" in line else "config" if
-                            int(found[2], 16) - ecam in range(4096) else "")
-                elif found := re.match(r"Invalid (read|write) .*'edu-mmio'",
-                                       line):
-                    kind = "memory"
-                else:
-                    continue
-                if kind:
-                    count[f"{kind} {found[1]}s"] += 1
-        return count
-
-    async def slot_off(self, timeout):
-        """pciehp has turned the slot off: it is ready for a card"""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            control = await self.config_read("w", PORT, self.sltctl)
-            if control & SLOT_OFF == SLOT_OFF:
-                return True
-            await asyncio.sleep(0.05)
-        return False
-
     # ---- console --------------------------------------------------------
 
     def console(self):
@@ -488,57 +214,28 @@ class Machine:
             return [line.rstrip() for line in f]
 
     def splats(self):
-        return [line for line in self.console() if SPLAT.search(line)]
+        return console.splats(self.console())
 
     async def monitor(self, command):
         return await self.qmp("human-monitor-command", command_line=command)
 
     async def deaf(self):
-        """Which processors have lost an interrupt, and what their APICs say
-
-        Halted with an interrupt in service, as Linux never is, or with a timer
-        that has run out and nothing pending, where one that has nothing to
-        wait for is masked: no other interrupt comes through, and what waits
-        for that processor does not go on, RCU among it. Seen with QEMU 10.0,
-        8 times in 1150: in 4 the timer had been armed again, after an EOI that
-        did not arrive. Why is not known; perhaps it is what has QEMU fail an
-        assertion in iotlb_to_section() now and then.
-        """
+        """Which processors have lost an interrupt, three times one look"""
         deaf = {0, 1}
         for _ in range(3):
-            cpus = (await self.monitor("info registers -a")).split("CPU#")[1:]
-            notes = []
-            for nr in (0, 1):
-                apic = dict(re.findall(r"^(LVTT|Timer|ISR|IRR)\s+(.*\S)",
-                                       await self.monitor(f"info lapic {nr}"),
-                                       re.M))
-                notes += [f"CPU#{nr} {name} {apic[name]}" for name in apic]
-                lost = apic and (apic["ISR"] != "(none)" or (
-                    apic["IRR"] == "(none)" and "masked" not in apic["LVTT"]
-                    and re.search(r"= [1-9]\d* current_count = 0$",
-                                  apic["Timer"])))
-                if not lost or "HLT=1" not in cpus[nr]:
-                    deaf.discard(nr)
+            registers = await self.monitor("info registers -a")
+            now, notes = console.lost_interrupt(registers, [
+                await self.monitor(f"info lapic {nr}") for nr in (0, 1)])
+            deaf &= now
             await asyncio.sleep(0.2)
         return deaf, notes
 
     async def blocked(self):
-        """The stacks of blocked tasks, trimmed to what a reader needs"""
+        """The stacks of blocked tasks"""
         start = len(self.console())
         try:
             await self.ask("write", "/proc/sysrq-trigger", "w")
         except (TimeoutError, AgentError):
             return ["(the agent did not answer)"]
         await asyncio.sleep(0.5)
-        stacks, task, frames = {}, None, []
-        for line in [*self.console()[start:], "task:"]:
-            line = re.sub(r"^\[ *[\d.]+\] ", "", line)
-            if line.startswith("task:"):
-                if task:
-                    stacks.setdefault((task, *frames), []).append(1)
-                # name and state; the same stack again is only counted
-                task, frames = " ".join(line.split()[:2]), []
-            elif re.match(r" +[\w.]+\+0x", line):
-                frames.append("  " + line.strip())
-        return [line for (task, *frames), times in stacks.items()
-                for line in (f"{task}, {len(times)} of these", *frames)]
+        return console.blocked_stacks(self.console()[start:])

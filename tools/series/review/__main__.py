@@ -7,7 +7,7 @@ import re
 import sys
 
 from . import (choices, each, generated, known, lint, logs, messages,
-               prove, results)
+               prove, results, sweeps)
 from .known import KnownError
 from .layout import TOP, Base, LayoutError
 from .page import page
@@ -16,7 +16,21 @@ from .picture import picture
 
 def record(args):
     places = results.Places()
-    text = results.record(args.base, places)
+    others = 0
+    for tool in ("sweep", "soak"):
+        text = sweeps.record(tool, args.base, places)
+        if text and (places.lab / f"{tool}-{args.base}.d").exists():
+            places.results.mkdir(exist_ok=True)
+            (places.results / f"{tool}.json").write_text(text)
+            print(f"results/{tool}.json")
+            others += 1
+    try:
+        text = results.record(args.base, places)
+    except LayoutError as e:
+        if not others:
+            raise
+        print(f"make lab is not recorded: {e}")
+        return
     places.results.mkdir(exist_ok=True)
     (places.results / f"{args.base}.json").write_text(text)
     (places.results / f"{args.base}.svg").write_text(

@@ -34,25 +34,28 @@ def yes(name, value):
 
 
 def path(name, value):
+    if name == "LINUX" and not os.path.isdir(value):
+        raise LayoutError(f"{name}={value}: no such directory")
     if not os.path.exists(value):
-        raise LayoutError(f"{name}={value}: no such file or directory")
+        raise LayoutError(f"{name}={value}: no such file")
 
 
-def lab(env):
-    """Devices and scenarios: the lab itself knows"""
-    args = [TOP / "tools/lab/lab", "--list"]
-    for name in ("DEVICES", "SCENARIOS", "MMIO"):
+def lab(env, tool="lab"):
+    """Devices and scenarios, or phases: the lab itself knows"""
+    names = ("DEVICES", "SCENARIOS", "MMIO") if tool == "lab" else \
+        ("DEVICES", "PHASES", "DYING", "MMIO", "POINTS", "STEP", "HANDFUL")
+    args = [TOP / "tools/lab" / tool, "--list"]
+    for name in names:
         if env.get(name):
-            args += ["--" + name.lower(), env[name].strip().replace(" ", ",")]
-    if len(args) == 2:
+            args += ["--" + name.lower(), ",".join(words(env[name]))]
+    if len(args) == 2 or not args[0].exists():
         return
     listed = subprocess.run(args, capture_output=True, text=True)
     if listed.returncode:
         said = (listed.stderr.strip().splitlines() or ["?"])[-1]
         said = re.sub(r"^lab: (error: )?(lab: )?", "", said)
         raise LayoutError(" ".join(
-            f"{n}={env[n]}" for n in ("DEVICES", "SCENARIOS", "MMIO")
-            if env.get(n)) + f": {said}")
+            f"{n}={env[n]}" for n in names if env.get(n)) + f": {said}")
 
 
 # What a target cannot do without.
@@ -72,16 +75,16 @@ def required(target, env):
         raise LayoutError(f"TOPIC={env['TOPIC']}: one topic, or none for all")
 
 
-def check(env):
+def check(env, target=""):
     base = Base(env.get("BASE") or "mainline")
     for name in words(env.get("BASES")):
         one_of("BASES", name, bases())
     base.chosen(env.get("TOPIC"), env.get("PATCH"))
-    lab(env)
+    lab(env, target if target in ("sweep", "soak") else "lab")
     for name, known in (("KUNIT", KUNIT + ["all"]), ("CONFIGS", CONFIGS),
                         ("LINT", ["topics", "commits"])):
         one_of(name, env.get(name), known)
-    for name in ("JOBS", "MACHINES", "V", "POINTS"):
+    for name in ("JOBS", "MACHINES", "V", "SEED", "MINUTES", "CHECK_MINUTES"):
         if env.get(name):
             number(name, env[name])
     for name in ("KASAN", "PRISTINE", "SIGNOFF", "REALLY", "UPDATE", "SELF",
@@ -94,6 +97,6 @@ def check(env):
 
 
 def run(args):
-    check(os.environ)
+    check(os.environ, args.target)
     required(args.target, os.environ)
     return 0

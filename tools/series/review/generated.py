@@ -75,7 +75,8 @@ def topics_table(base):
             re.sub(r"^Subject: (\[[^]]*\] )*", "",
                    topic.patches[0].parts()[0].split("\n", 1)[0])
             if topic.patches else "")
-        rows.append([topic.name, title, topic.key("tree"),
+        link = f"[{topic.name}](patches/{base.name}/{topic.name}/)"
+        rows.append([link, title, topic.key("tree"),
                      str(len(topic.patches)), " ".join(topic.needs),
                      str(stable) if stable else "", topic.key("state")])
     return markdown(["topic", "what", "for", "patches", "needs", "stable",
@@ -87,10 +88,12 @@ def other(places, name):
     if not path.exists():
         return f"(Not recorded: make {name}; make record)\n"
     heads, rows, about = results.rows(path)
+    of = about.get("about", about)
+    of = of.get("series", of) if isinstance(of, dict) else {}
     note = ""
-    if about.get("digest") and about["digest"] != \
-            Base("mainline", places.top).digest():
-        note = f"{STALE}the patches have changed since.\n\n"
+    if of and of.get("digest") != Base("mainline", places.top).digest():
+        note = (f"{STALE}recorded on {of.get('date', '?')}: the patches have "
+                "changed since.\n\n")
     return note + markdown(heads, rows)
 
 
@@ -205,4 +208,6 @@ def check(base, top):
         bad = [] if plain(old) == plain(new) else \
             ["differs from results/ or patches/: run make report"]
         warn = [line for line in new.splitlines() if line.startswith(STALE)]
+        if path.name == "README.md":
+            bad += [f"not of results/: {line}" for line in own_numbers(old)]
         yield str(path.relative_to(top)), bad, warn

@@ -3,10 +3,19 @@
 
 import hashlib
 import re
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[3]
+
+
+def git(git_dir, *args, check=True):
+    """What git says of the repository of a base; its work tree may be gone"""
+    return subprocess.run(
+        ["git", f"--git-dir={git_dir}", f"--work-tree={Path(git_dir).parent}",
+         *args], capture_output=True, text=True, errors="replace",
+        check=check).stdout
 
 
 class LayoutError(Exception):

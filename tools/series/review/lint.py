@@ -10,11 +10,10 @@ lint-verdict reads what it has put into the directory for a step.
 
 import json
 import re
-import subprocess
 from collections import Counter
 from pathlib import Path
 
-from .layout import TOP, Base, LayoutError, bases, lines
+from .layout import TOP, Base, LayoutError, bases, git, lines
 from .tap import Verdicts, count
 
 HEADERS = "tools/series/lint.headers"
@@ -73,10 +72,8 @@ class Plan:
         self.declared = headers()
 
     def changes(self, parent, commit):
-        out = subprocess.run(
-            ["git", f"--git-dir={self.git_dir}", "diff-tree", "-r",
-             "--name-status", "--no-renames", "--no-commit-id", parent,
-             commit], capture_output=True, text=True, check=True).stdout
+        out = git(self.git_dir, "diff-tree", "-r", "--name-status",
+                  "--no-renames", "--no-commit-id", parent, commit)
         return [line.split("\t", 1) for line in out.splitlines()]
 
     def topic(self, name, parent, commits):
@@ -139,11 +136,7 @@ def own_commits(found, own, args, base):
     first = found.index(list(commits[0]))
     if first:
         return found[first - 1][0], commits
-    parent = subprocess.run(
-        ["git", f"--git-dir={args.git_dir}", "rev-parse",
-         f"{commits[0][0]}^"], capture_output=True, text=True,
-        check=True).stdout.strip()
-    return parent, commits
+    return git(args.git_dir, "rev-parse", f"{commits[0][0]}^").strip(), commits
 
 
 # ---- what came of it ------------------------------------------------------

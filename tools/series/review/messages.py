@@ -6,10 +6,8 @@ fixes.known has, of which the source of the base must bear the signs. Nothing
 is composed or compiled for it.
 """
 
-import subprocess
-
 from . import generated, known, prove, rules, trailers
-from .layout import TOP, Base, bases, message_of
+from .layout import TOP, Base, bases, git, message_of
 from .tap import Verdicts
 
 
@@ -20,10 +18,7 @@ class Source:
         self.git_dir, self.commit = git_dir, commit
 
     def text(self, path):
-        return subprocess.run(
-            ["git", f"--git-dir={self.git_dir}", "show",
-             f"{self.commit}:{path}"],
-            capture_output=True, text=True, errors="replace").stdout
+        return git(self.git_dir, "show", f"{self.commit}:{path}", check=False)
 
 
 class Review:

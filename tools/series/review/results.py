@@ -190,8 +190,9 @@ def stale(data, digest):
     about = data["about"]["series"]
     if about.get("digest") == digest:
         return ""
-    return (f"recorded on {about.get('date', '?')} of {about['patches']}: "
-            "the patches have changed since")
+    count, _, commit = about["patches"].partition(", from ")
+    return (f"recorded on {about.get('date', '?')} of {count} patches "
+            f"({commit or '?'}): the patches have changed since")
 
 
 # ---- sweep, soak, mutate: rows of what else was measured ------------------

@@ -3,7 +3,7 @@
 
 import re
 
-from . import patch
+from . import maintainers, patch
 from .model import NAME
 from .util import die
 
@@ -48,7 +48,7 @@ class Exporter:
         if re.search(rb"^(GIT binary patch|Binary files)", diff, re.M):
             die(f"{name} changes a binary file: that cannot be mailed")
         head, lines = True, []
-        for line in diff.split(b"\n"):
+        for line in self.without_maintainers(diff, commit, parent).split(b"\n"):
             if line.startswith(b"diff --git "):
                 head = True
             elif line.startswith(b"@@ "):
@@ -58,6 +58,15 @@ class Exporter:
         text = "" if author in self.idents or author == "series <series@localhost>" else f"From: {author}\n"
         text += f"Subject: [PATCH] {subject}\n\n{body}---\n"
         return text.encode() + b"\n".join(lines)
+
+
+    def without_maintainers(self, diff, commit, parent):
+        """Composing puts our entries into the kernel's MAINTAINERS, with the files that they cover."""
+        ours = maintainers.read(self.repo.base.files.text(maintainers.PATH) or maintainers.LIST)
+        new = [f for f, before, _ in self.repo.changes(commit, parent) if before is None]
+        if not any(entry.covering(new) for entry in ours):
+            return diff
+        return re.sub(rb"^diff --git a/MAINTAINERS b/MAINTAINERS\n.*?(?=^diff --git |\Z)", b"", diff, flags=re.M | re.S)
 
 
 def free_name(base, topic, stem, taken):

@@ -9,7 +9,7 @@ from pathlib import Path
 from .util import TOP, die
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
-KEYS = ("tree", "prefix", "needs", "cc", "state")
+KEYS = ("tree", "prefix", "needs", "cc", "state", "table")
 
 
 class Files:

@@ -193,7 +193,8 @@ class Refresh:
         from .util import Refused
         try:
             staged = Base(self.base.name, Files(self.base.files.root, self.store.staged))
-            with Composer(self.repo, staged) as composer:
+            # (As whoever made the tree: the entries in MAINTAINERS have the name.)
+            with Composer(self.repo, staged, ident=Ident(self.idents[1])) as composer:
                 made = composer.whole()
         except Refused as e:
             if quiet:

@@ -21,7 +21,13 @@ BUSY = ("rebase-merge", "rebase-apply", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVER
 class Ident:
     """Who composes; known is false if git was not told."""
 
-    def __init__(self):
+    def __init__(self, text=None):
+        """text: as str() gives it, of somebody else."""
+        if text:
+            self.name, _, self.email = text.rstrip(">").rpartition(" <")
+            self.known = True
+            return
+
         def config(key):
             p = subprocess.run(["git", "-C", str(TOP), "config", key], capture_output=True, text=True, check=False)
             return p.stdout.strip()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import json
 
-from .. import generated, results
+from .. import generated, results, sweeps
 from ..layout import Base, LayoutError
 from ..page import page
 from . import Tree
@@ -48,7 +48,8 @@ class Generated(Tree):
         self.assertEqual(self.check()["README.md"], ([], []))
         text = (self.top / "README.md").read_text()
         self.assertIn("| nvme | base | never | 0.30! |\n", text)
-        self.assertIn("| two | two: The cover | net | 2 | one | | draft |",
+        self.assertIn("| [two](patches/mainline/two/) | two: The cover | net | 2 | "
+                      "one | | draft |",
                       text)
         self.assertIn("more\n", text)
 
@@ -88,6 +89,40 @@ class Generated(Tree):
             self.topic("one", f"tree=pci\ntable={spec}\n")
             with self.subTest(spec), self.assertRaises(LayoutError):
                 self.update()
+
+    def test_numbers_of_pages(self):
+        self.update()
+        path = self.top / "README.md"
+        path.write_text(path.read_text() + "It takes 0.5 s now.\n")
+        self.assertIn("not of results/", self.check()["README.md"][0][0])
+
+    def test_sweep(self):
+        places = results.Places(self.top)
+        row = {"device": "nvme", "phase": "probe", "dying": "event",
+               "sites": 9, "points": 40, "never": 3, "failing": ["x"]}
+        other = row | {"phase": "reset", "never": 0}
+        for suffix, tree, number, found in (
+                ("-pristine", "b", 1, [row, other]), ("", "s", 1, [row]),
+                ("", "s", 2, [row | {"never": 0}, row | {"skipped": "y"}])):
+            where = f"out/lab/sweep-mainline{suffix}.d"
+            self.write(f"{where}/about.json", json.dumps(
+                {"tree": tree, "digest": "d"}))
+            self.write(f"{where}/{number}.json", json.dumps({"rows": found}))
+        self.assertIsNone(sweeps.record("soak", "mainline", places))
+        self.write("results/sweep.json",
+                   sweeps.record("sweep", "mainline", places))
+        data = json.loads((self.top / "results/sweep.json").read_text())
+        self.assertEqual(data["rows"][0]["base"]["never"], 3)
+        self.assertEqual(data["rows"][0]["series"]["never"], 0)
+        self.assertNotIn("failing", data["rows"][0]["base"])
+        self.assertNotIn("series", data["rows"][1])
+        # Of the same kernel, what was not run again stays.
+        (self.top / "out/lab/sweep-mainline-pristine.d/1.json").unlink()
+        again = json.loads(sweeps.record("sweep", "mainline", places))
+        self.assertEqual(again["rows"][1]["base"]["points"], 40)
+        text = generated.other(places, "sweep")
+        self.assertIn("**Stale**: recorded on ", text)
+        self.assertIn("| nvme | reset | event | 9 | 40 | 0 |", text)
 
     def test_other_results(self):
         row = {"device": "nvme", "phase": "probe", "sites": 12,

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A source of random numbers."""
+
+import asyncio
+
+from devices.base import Device, add
+
+
+class Rng(Device):
+    load = "rng"
+
+    async def backends(self, m):
+        return ["-object", "rng-random,id=rng,filename=/dev/urandom"]
+
+    async def workers(self, m, use=False):
+        current = "/sys/class/misc/hw_random/rng_current"
+        while "virtio" not in await m.ask("cat", current):
+            await asyncio.sleep(0.05)
+        return [("read", 2, 1 if use else 0, "/dev/hwrng")]
+
+
+add(Rng("virtio-rng", "virtio-rng-pci",
+        props={"rng": "rng", "max-bytes": 256, "period": 500}))

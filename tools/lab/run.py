@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One device in one scenario: the checks, and what they rest on."""
+
+import asyncio
+import copy
+import json
+import os
+import time
+
+from devices.base import LOAD
+from errors import AgentError, Failed, QemuGone
+from gdb import Gdb
+from scenarios import SCENARIOS
+from slots import PORT, SPARE_PORT
+
+STACKS_AFTER = 3        # seconds after which a missing end is looked into
+
+BOOT = 60
+
+
+class Run:
+    """One device in one scenario: the checks, and what they rest on"""
+
+    def __init__(self, m, dev, mode, limits):
+        self.m, self.mode, self.limits = m, mode, limits
+        self.dev = copy.copy(dev)   # what it has and does here is its own
+        self.checks, self.notes, self.times = [], [], {}
+        self.counts = {}
+        self.stuck = False      # something did not end: stacks were taken
+        self.deaf = False       # and a processor has lost an interrupt
+        self.load = []          # workers started, by first index and kind
+
+    def check(self, name, good, detail=""):
+        self.checks.append((name, bool(good), detail))
+        return bool(good)
+
+    def failed(self):
+        return any(not good for _, good, _ in self.checks)
+
+    async def stacks(self):
+        if not self.stuck:
+            self.stuck = True
+            # From outside: a processor that spins does not say so itself.
+            for _ in range(2):
+                state = await self.m.monitor("info registers -a")
+                self.notes += [line.strip() for line in state.splitlines()
+                               if line.startswith(("CPU#", "RIP="))]
+                await asyncio.sleep(0.2)
+            deaf, apics = await self.m.deaf()
+            self.deaf = bool(deaf)
+            self.notes += [*apics, *(f"CPU#{nr} has lost an interrupt"
+                                     for nr in deaf)]
+            self.notes += ["blocked tasks:", *await self.m.blocked()]
+            if any("-pciehp " in line for line in self.notes):
+                return
+            try:
+                # It may poll, and not have been asleep just then
+                stack = await self.m.ask("stack", "pciehp", "pciehp_ist", 200)
+                self.notes += ["pciehp:", *stack.strip("|").split("|")]
+            except (AgentError, TimeoutError):
+                self.notes.append("pciehp: idle")
+
+    # ---- before ---------------------------------------------------------
+
+    async def bound(self, bdf, seconds=15):
+        """The driver is bound, and it is the right one"""
+        return await self.m.ask("bound", bdf, seconds * 1000,
+                                timeout=seconds + 3)
+
+    async def setup(self, ready):
+        m, dev = self.m, self.dev
+        begin = time.monotonic()
+        try:
+            async with asyncio.timeout(limit := getattr(
+                    self.limits, "boot", BOOT)):
+                await ready
+        except TimeoutError:
+            error = QemuGone(f"no report from the guest's init in {limit} s, "
+                             f"the console ends {m.console()[-1:]}")
+            error.signal = 0
+            raise error
+        self.times["boot"] = time.monotonic() - begin
+        self.kernel = await m.ask("uname")
+        for name, value in (("hung_task_timeout_secs", 8),
+                            ("hung_task_check_interval_secs", 2),
+                            ("hung_task_warnings", -1)):
+            await m.ask("write", f"/proc/sys/kernel/{name}", value)
+        await m.slot.setup()
+        await m.spare.setup()
+        driver = await self.bound(m.slot.bdf)
+        if not self.check("bound", driver == dev.driver,
+                          f"driver {driver} at {m.slot.bdf}"):
+            raise Failed("not the driver that this is about")
+        if self.mode == "ones":
+            await m.shadow.setup()
+        await self.alive()
+
+    async def probed(self):
+        """pciehp is done with the new card: bound is said before that"""
+        for _ in range(100):
+            try:
+                await self.m.ask("stack", "pciehp", "pciehp_configure", 700)
+            except AgentError:
+                return
+            await asyncio.sleep(0.1)
+        raise Failed("the new card is not probed in 10 s")
+
+    async def alive(self):
+        """Where the BARs are, and that the device itself answers there"""
+        m = self.m
+        self.bars = self.dev.bars = {}
+        functions = await self.dev.functions(m)
+        for bdf in functions:
+            lines = await m.ask("cat", f"/sys/bus/pci/devices/{bdf}/resource")
+            for nr, line in enumerate(lines.split("|")[:6]):
+                start, end, flags = (int(x, 16) for x in line.split())
+                if flags & 0x200:
+                    self.bars[bdf, nr] = start, end - start + 1
+        nr, offset, bits = self.dev.alive
+        end = time.monotonic() + LOAD
+        while True:
+            # "driver" is in sysfs before the driver has done its work
+            value = (await m.ask(
+                "peek", f"{self.bars[functions[0], nr][0] + offset:x}", 4)
+                ).split()[0]
+            good = value != "ffffffff" and int(value, 16) & bits
+            if good or time.monotonic() > end:
+                break
+            await asyncio.sleep(0.05)
+        if not self.check("answers", good, f"BAR {nr} + {offset:#x}: {value}"):
+            raise Failed("the device does not answer before the yank")
+
+    async def start_load(self, use=False, workers=None):
+        """Workers, once they all are at work"""
+        m = self.m
+        first = len(await self.stat())
+        new = []
+        for kind, number, count, path in (
+                workers or await self.dev.workers(m, use)):
+            await m.ask("load", kind, number, count, path)
+            new.append((first, kind))
+            first += number
+        self.load += new
+        end = time.monotonic() + LOAD
+        while True:
+            stat = await self.stat()
+            mine = stat[new[0][0]:]
+            if use:
+                if all(w["ended"] for w in mine):
+                    return self.check(
+                        "used", not any(w["failed"] or w["bad"] or w["errno"]
+                                        for w in mine), self.summary(mine))
+            else:
+                # Of a kind, the first has got through, and all are there
+                if (all(stat[nr]["ok"] for nr, kind in new) and
+                        all(w["submitted"] for w in mine)):
+                    break
+            if (any(w["ended"] and not w["ok"] for w in mine) or
+                    time.monotonic() > end):
+                self.check("used" if use else "load", False, self.summary(stat))
+                if use:
+                    return False
+                raise Failed("the load does not run")
+            await asyncio.sleep(0.05)
+        self.check("load", not any(w["ended"] for w in mine),
+                   self.summary(mine))
+
+    async def stat(self):
+        fields = "submitted", "ok", "failed", "bad", "lost", "ended", "errno"
+        return [dict(zip(fields, map(int, worker.split(","))))
+                for worker in (await self.m.ask("stat")).split()]
+
+    @staticmethod
+    def pending(stat):
+        return sum(w["submitted"] - w["ok"] - w["failed"] - w["lost"]
+                   for w in stat)
+
+    def summary(self, stat):
+        def total(field):
+            return sum(w[field] for w in stat)
+        errors = sorted({w["errno"] for w in stat
+                         if w["failed"] or w["errno"]})
+        return (f"{total('submitted')} submitted, {total('ok')} ok, "
+                f"{total('failed')} failed, {total('bad')} bad, "
+                f"{self.pending(stat)} in flight, {total('ended')} of "
+                f"{len(stat)} workers ended"
+                + (", errors " + " ".join(os.strerror(e) if e else "EOF"
+                                          for e in errors) if errors else ""))
+
+    async def pending_now(self, enough=1):
+        """Requests are in flight; NICs have nobody waiting for a frame"""
+        if self.dev.load == "net":
+            return
+        for _ in range(100):
+            stat = await self.stat()
+            if self.pending(stat) >= enough:
+                self.check("in-flight", True, self.summary(stat))
+                return
+            await asyncio.sleep(0.05)
+        self.check("in-flight", False, self.summary(stat))
+
+    # ---- yank and after -------------------------------------------------
+
+    async def yank(self, watch=None):
+        """Gives (time, future of its vanishing)"""
+        watch = watch or self.m.begin("watch", self.m.slot.bdf)
+        when = await self.m.slot.yank()
+        return when, watch
+
+    async def check_reads(self):
+        """What the BARs of the vanished device read as, all of them"""
+        want = "ffffffff" if self.mode == "ones" else "00000000"
+        seen = []
+        for (bdf, nr), (start, size) in self.bars.items():
+            values = await self.m.ask("peek", f"{start:x}",
+                                      f"{min(size, 4096):x}")
+            seen.append((f"{bdf} BAR {nr}", values))
+        self.check("mmio", all(v == f"{want} {want}" for _, v in seen),
+                   "and, or of what the BARs read: "
+                   + ", ".join(f"{bar}: {v}" for bar, v in seen))
+
+    async def wait(self, name, future, begin, limit=None, since=None):
+        """Wait for a command of the agent, look into it when it is late
+
+        The time counts from BEGIN, the bound for a hang from SINCE.
+        """
+        hang = self.limits.hang
+        for bound in (STACKS_AFTER, hang):
+            left = (since or begin) + bound - time.monotonic()
+            done, _ = await asyncio.wait([future], timeout=max(left, 0))
+            if done:
+                break
+            await self.stacks()
+        if not done:
+            return self.check(name, False, f"not within {hang} s")
+        try:
+            seconds = (await future)[0] - begin
+        except AgentError as e:
+            return self.check(name, False, str(e))
+        self.times[name] = seconds
+        limit = limit or hang + (since or begin) - begin
+        return self.check(name, seconds <= limit,
+                          f"{seconds:.2f} s, at most {limit:g} s")
+
+    async def ended(self, since):
+        """All I/O ended: all workers, each with an error"""
+        if not self.load:
+            return
+        while True:
+            stat = await self.stat()
+            done = all(w["ended"] for w in stat)
+            late = time.monotonic() - since
+            if done or late > self.limits.hang:
+                break
+            if late > STACKS_AFTER:
+                await self.stacks()
+            await asyncio.sleep(0.05)
+        self.times.setdefault("ended", late)
+        self.check("ended", done and not any(
+            w["bad"] or not w["failed"] for w in stat), self.summary(stat))
+
+    def begin_remove(self):
+        return self.m.begin("write",
+                            f"/sys/bus/pci/devices/{self.m.slot.bdf}/remove", 1)
+
+    async def rescan(self):
+        """What was removed by sysfs comes back and is bound"""
+        command = self.m.begin("write", "/sys/bus/pci/rescan", 1)
+        if await self.wait("rescan", command, time.monotonic()):
+            try:
+                self.check("slot",
+                           await self.bound(self.m.slot.bdf, 10) == self.dev.driver)
+            except AgentError as e:
+                self.check("slot", False, str(e))
+
+    async def check_slot(self):
+        """The slot takes another card, and its driver binds"""
+        m = self.m
+        hangs = any(name == "gone" and not good and name not in self.times
+                    for name, good, _ in self.checks)
+        if await m.slot.off(0.5 if hangs else 6):
+            port, bdf = PORT, m.slot.bdf
+        else:
+            # The rescan lock is shared by all slots: does it hold up others?
+            self.check("slot", False, "pciehp never turned it off")
+            port, bdf = SPARE_PORT, m.spare.bdf
+        await m.device_add({"driver": "virtio-rng-pci", "id": "probe",
+                            "bus": f"port{port}", "rng": "probe"})
+        begin = time.monotonic()
+        try:
+            await self.bound(bdf, 10 if port == PORT else 3)
+            detail = f"bound in {time.monotonic() - begin:.1f} s"
+        except (AgentError, TimeoutError):
+            detail = None
+            await self.stacks()
+        if port == PORT:
+            self.check("slot", detail, detail or "a new card is not bound")
+        else:
+            self.notes.append("another slot: " + (detail or "hangs as well"))
+
+    async def on_console(self, text, seconds=10):
+        """The kernel has said so on the console"""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if any(text in line for line in self.m.console()):
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def finish(self):
+        m = self.m
+        try:
+            await m.ask("uname")
+            self.check("guest", True)
+        except (TimeoutError, AgentError):
+            self.check("guest", False, "the agent does not answer any more")
+        splats = m.splats()
+        self.check("console", not splats, f"{len(splats)} complaints"
+                   + "".join(f"; {line}" for line in splats[:3]))
+
+
+async def run(r, name):
+    m, dev = r.m, r.dev
+    args = ["-object", "rng-builtin,id=probe", *await dev.backends(m)]
+    if SCENARIOS[name].prepare:
+        await SCENARIOS[name].prepare(r)
+    controller, *others = dev.plug()
+    beside = SCENARIOS[name].beside
+    if beside:
+        # Else a function with ARI (igb) would say that it is the only one
+        controller |= {"multifunction": True, "x-pcie-ari-nextfn-1": True}
+        others += [{"bus": controller["bus"], **device} for device in beside]
+    for device in controller, *others:
+        args += ["-device", json.dumps(device)]
+    if name in dev.moments:
+        r.gdb = Gdb(m)
+    # The ports come first on QEMU's command line, see start()
+    ready = await m.start(args, dev.cmdline)
+    if name in dev.moments:
+        await r.gdb.connect()
+    over = asyncio.create_task(m.gone())
+    work = asyncio.create_task(drive(r, name, ready))
+    m.tasks += [over, work]
+    await asyncio.wait([over, work], return_when=asyncio.FIRST_COMPLETED)
+    # A crash of QEMU is not a hang of the guest: it goes first
+    if over.done() or (work.exception() and m.proc.returncode is not None):
+        work.cancel()
+        await over
+    await work
+
+
+async def drive(r, name, ready):
+    try:
+        async with asyncio.timeout(BOOT + r.limits.total):
+            try:
+                await r.setup(ready)
+                await SCENARIOS[name](r)
+            except TimeoutError:
+                await r.stacks()
+                r.check("answered", False, "an answer did not come in time")
+            except (Failed, AgentError) as e:
+                r.check("went-through", False, str(e))
+            await r.finish()
+    except TimeoutError:
+        r.check("total", False, f"took more than {r.limits.total} s")

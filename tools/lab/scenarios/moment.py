@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A yank when the kernel enters a function."""
+
+import asyncio
+
+from errors import Failed
+from scenarios.base import after_yank, scenario, sysfs_remove
+
+
+async def at_moment(r, name, path=None, value=None):
+    """Yank when the driver enters a function, after a write or in its work"""
+    m, gdb = r.m, r.gdb
+    function = r.dev.moments[name]
+    address = int(await m.ask("symbol", function), 16)
+    watch = m.begin("watch", m.slot.bdf)
+    await gdb.catch(address)
+    command = path and m.begin("write", path, value)
+    try:
+        await gdb.caught(10)
+    except TimeoutError:
+        raise Failed(f"the driver never got to {function}()")
+    when, watch = await r.yank(watch)
+    await gdb.release(address)
+    await after_yank(r, when, watch)
+    if command and not r.check("unlocked", command.done(),
+                               f"the write to {path} has ended"):
+        await r.stacks()
+
+
+@scenario(("nvme", "igb"), default=False, zeros=False)
+async def in_probe(r):
+    """yank while the driver waits for the device, in ->probe"""
+    driver = f"/sys/bus/pci/drivers/{r.dev.driver}"
+    await r.m.ask("write", f"{driver}/unbind", r.m.slot.bdf, timeout=15)
+    await at_moment(r, "in-probe", f"{driver}/bind", r.m.slot.bdf)
+
+
+@scenario(("nvme",), default=False, zeros=False)
+async def in_reset(r):
+    """yank while the driver starts the device again, after a PCI reset"""
+    await at_moment(r, "in-reset", f"/sys/bus/pci/devices/{r.m.slot.bdf}/reset", 1)
+
+
+@scenario(("nvme", "igb"), default=False, zeros=False)
+async def in_remove(r):
+    """yank while the driver stops the device, in ->remove"""
+    if r.dev.load == "net":
+        await r.start_load()
+    await at_moment(r, "in-remove", f"/sys/bus/pci/devices/{r.m.slot.bdf}/remove",
+                    1)
+
+
+@scenario(("igb",), default=False, zeros=False)
+async def no_reset(r):
+    """dies without an event, sysfs removal: the driver must not reset it"""
+    m, gdb = r.m, r.gdb
+    function = r.dev.moments["no-reset"]
+    address = int(await m.ask("symbol", function), 16)
+    await r.start_load()
+    await m.slot.cut_power()
+    await r.check_reads()
+    await gdb.catch(address)
+    caught = asyncio.create_task(gdb.caught(r.limits.total))
+    m.tasks.append(caught)
+    removal = asyncio.create_task(sysfs_remove(r, r.limits.gone))
+    m.tasks.append(removal)
+    await asyncio.wait([caught, removal], return_when=asyncio.FIRST_COMPLETED)
+    if not r.check("no-reset", not caught.done(),
+                   f"{function}() was not entered"):
+        await gdb.release(address)
+    await r.ended(await removal)
+    await m.slot.yank()
+    await r.check_slot()
+
+
+@scenario(("megasas",), default=False, zeros=False)
+async def in_irq(r):
+    """yank under load, when the driver is about to ask for the interrupt"""
+    await r.start_load()
+    await at_moment(r, "in-irq")

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Surprise removal: the device is gone from one moment to the next."""
+
+import asyncio
+import time
+
+from devices.base import LOAD
+from errors import AgentError, Failed, Skip
+from scenarios.base import after_yank, emptied, scenario, slow_load
+from slots import PORT
+
+
+@scenario()
+async def idle(r):
+    """driver bound, nothing running, yank"""
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+@scenario()
+async def load(r):
+    """yank under load, requests in flight"""
+    await slow_load(r, lose=True)
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+@scenario()
+async def replug(r):
+    """yank, plug the same device again, use it, yank it again"""
+    m, dev = r.m, r.dev
+    await r.start_load()
+    when, watch = await r.yank()
+    await after_yank(r, when, watch, usable=False)
+    if not await emptied(r):
+        return
+    await dev.before_replug(m)
+    controller, *children = dev.plug()
+    await m.device_add(controller)
+    try:
+        r.check("replugged", await r.bound(m.slot.bdf, 10) == dev.driver)
+    except AgentError as e:
+        r.check("replugged", False, str(e))
+        await r.stacks()
+        return
+    for child in children:
+        try:
+            await m.device_add(child)
+        except Failed as e:
+            if "does not support hotplug" in str(e):
+                raise Skip(f"{controller['driver']}: {e}")
+            raise
+    await r.probed()
+    await r.alive()
+    if not await r.start_load(use=True):
+        await r.stacks()
+    r.load = []
+    when, watch = await r.yank()
+    await r.check_reads()
+    await r.wait("gone-again", watch, when, r.limits.gone)
+    await r.check_slot()
+
+
+@scenario(("virtio-blk", "nvme", "igb", "e1000e"), zeros=False)
+async def reset(r):
+    """yank while a loop of sysfs resets runs"""
+    if r.dev.load == "disk":    # of these, only their drivers restore it
+        await r.start_load()
+    else:
+        await r.m.ask("ifup", await r.dev.find(r.m, "class/net"), timeout=15)
+    await r.start_load(workers=[
+        ("poke", 1, 0, f"/sys/bus/pci/devices/{r.m.slot.bdf}/reset")])
+    end = time.monotonic() + LOAD
+    while ((before := await r.stat())[-1]["ok"] < 2 and
+           not before[-1]["ended"] and time.monotonic() < end):
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    before = await r.stat()
+    r.check("resets", before[-1]["ok"] > 1 and not before[-1]["ended"],
+            r.summary(before[-1:]))
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+@scenario(("vhost-blk",), default=False, zeros=False)
+async def reset_yank(r):
+    """sysfs reset waits for pending requests, yank 1 s later"""
+    m = r.m
+    await slow_load(r, 2, 4, lose=True)
+    reset = m.begin("write", f"/sys/bus/pci/devices/{m.slot.bdf}/reset", 1)
+    await asyncio.sleep(1)
+    r.check("pending", not reset.done(),
+            "the reset was still waiting at the yank")
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+@scenario(("igb",), zeros=False)   # of the devices here, only its driver can
+async def suspend(r):
+    """interface up, no link, device runtime-suspended; yank"""
+    m = r.m
+    await m.qmp("set_link", name="dut", up=False)
+    await m.ask("ifup", await r.dev.find(m, "class/net"), timeout=15)
+    power = f"/sys/bus/pci/devices/{m.slot.bdf}/power"
+    await m.ask("write", f"{power}/control", "auto")
+    end = time.monotonic() + LOAD
+    while ((status := await m.ask("cat", f"{power}/runtime_status"))
+           != "suspended|" and time.monotonic() < end):
+        await asyncio.sleep(0.1)
+    if not r.check("suspended", status == "suspended|", status.strip("|")):
+        raise Failed("the device does not suspend")
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+@scenario(("virtio-blk", "virtio-net", "virtio-scsi", "nvme", "igb", "e1000e"),
+          default=False, zeros=False)
+async def probe(r):
+    """plugged, and yanked while the driver probes, at several moments"""
+    m = r.m
+    result = "class/block" if r.dev.load == "disk" else "class/net"
+    controller = r.dev.plug()[0]
+    when, watch = await r.yank()
+    await r.check_reads()
+    await r.wait("gone", watch, when, r.limits.gone)
+    early, delays = 0, (0, 0.05, 0.1, 0.2, 0.4)
+    for nr, delay in enumerate(delays):
+        if not await emptied(r):
+            return
+        await r.dev.before_replug(m)
+        await r.dev.slow_down(m, 1)      # a disk does not answer the probe at once
+        there = m.begin("there", m.slot.bdf)
+        await m.device_add(controller)
+        async with asyncio.timeout(10):
+            await there
+        await asyncio.sleep(delay)
+        probed = m.begin("find", m.slot.bdf, result, 0)
+        when, watch = await r.yank()
+        try:
+            await probed
+        except AgentError:
+            early += 1
+        if not await r.wait(f"gone-{nr}", watch, when, r.limits.gone):
+            break
+    r.check("early", early, f"{early} of {len(delays)} yanks before the "
+            "probe had made a device")
+    await r.check_slot()
+
+
+@scenario(("virtio-blk", "nvme", "igb"), zeros=False)
+async def selftest(r):
+    """the kernel's selftest yanks, from inside"""
+    if not r.limits.selftest:
+        raise Skip("no selftest given")
+    m = r.m
+    when = time.monotonic()
+    watch = m.begin("watch", m.slot.bdf)
+    status, *lines = (await m.ask("run", "/selftest",
+                                  f"PCI_PORT=0000:00:{PORT:02x}.0",
+                                  timeout=30)).split("|")
+    r.notes += lines
+    r.check("selftest", status == "0" and any(
+        line == "ok 1 port.slot_power" for line in lines),
+        "; ".join(line for line in lines if "ok " in line))
+    await r.wait("gone", watch, when)
+    await r.check_reads()
