@@ -11,7 +11,7 @@ mkdir -p "$HOME" "$T/bin" "$T/co"
 git config --global user.name 'A Tester'; git config --global user.email tester@localhost
 git config --global init.defaultBranch main; git config --global advice.detachedHead false
 
-N=0 passed=0 failed=0
+N=0 R=0 passed=0 failed=0
 t() {	# NAME FUNCTION
 	local rc start=$SECONDS
 	N=$((N + 1))

@@ -21,6 +21,7 @@ COMMANDS = {
     "compose": ("commands", "compose", "compose all topics, or TOPIC=; lines COMMIT PATCH [NEWFILE ...]"),
     "entries": ("commands", "entries", "the patches of a base, or of TOPIC=; lines PATCH [NEWFILE ...]"),
     "topics": ("commands", "topics", "the topics of a base, in order"),
+    "needs": ("commands", "needs", "the topics below TOPIC=, in order"),
     "date": ("commands", "date", "the date of composed commits"),
     "unpack": ("unpack", "unpack", "a kernel's tar archive into GIT_DIR; for tools/series/source"),
     "overlaps": ("overlaps", "overlaps", "which topics touch the same files, and lines"),
@@ -62,7 +63,7 @@ def main():
         util.cache()
         return getattr(importlib.import_module(f".{module}", __package__), function)(args) or 0
     except Refused as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"error: {util.full() or e}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         return 130

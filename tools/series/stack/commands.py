@@ -59,3 +59,9 @@ def topics(args):
 
 def date(args):
     print(series_date(Repo(load(args)), None))
+
+
+def needs(args):
+    base = load(args)
+    for t in base.closure(args.topic):
+        print(t)

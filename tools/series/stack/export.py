@@ -18,16 +18,13 @@ class Exporter:
 
     def __init__(self, repo, idents):
         self.repo, self.idents = repo, [str(i) for i in idents]
-        self.brought = {}	# new file -> the patch that brings it
 
-    def new_files(self, commit, changes, path):
+    def new_files(self, commit, changes):
         """path -> (bytes, executable) of the files that a commit brings."""
         name = f"commit {commit[:12]} \"{self.repo.subject(commit)}\""
         new = {}
         for f, (before, after) in changes.items():
             if before is not None:
-                if f in self.brought:
-                    die(f"{name} changes {f}, which an earlier commit brings; a new file arrives whole: squash the change into that commit")
                 continue
             if re.search(r"[\s#]", f):
                 die(f"{name} adds \"{f}\": a name with spaces or # cannot be in a series")
@@ -35,7 +32,6 @@ class Exporter:
                 die(f"{name} adds {f}: that path is this repository's own")
             if after[0] not in ("100644", "100755"):
                 die(f"{name} adds {f}, which is no plain file: only files can be new")
-            self.brought[f] = path
             new[f] = (after[1], after[0] == "100755")
         return new
 

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tarfile
 
+from . import disclosure
 from .commands import load
 from .compose import Composer
 from .model import Base, Files
@@ -24,7 +25,7 @@ from .util import TOP, Refused, Uninterrupted, die, say, scratch, setting
 def series(args):
     repo = Repo(load(args)).open()
     repo.lock()
-    mails = Mails(repo, Ident())
+    mails = Mails(repo, Ident(), disclosure.text())
     mails.make([args.topic] if args.topic else list(repo.base.topics))
 
 
@@ -41,7 +42,8 @@ def trailers(ident):
 
 
 class Mails:
-    def __init__(self, repo, ident):
+    def __init__(self, repo, ident, disclosure=""):
+        self.disclosure, self.quiet = disclosure, False
         self.repo, self.base, self.ident, self.v = repo, repo.base, ident, version()
         if not ident.known:
             if setting("SIGNOFF"):
@@ -79,13 +81,15 @@ class Mails:
                 if d.is_dir() and d.name not in everything:
                     shutil.rmtree(d)
             (where / "topics").write_text("".join(n + "\n" for n in everything if (where / n).is_dir()))
-        for name in names:
+        for name in () if self.quiet else names:
             print(f"out/{self.base.name}/{name}: {len(self.own[name][1])} patches")
 
     def topic(self, composer, name, out):
         topic, (below, own) = self.base.topics[name], self.own[name]
         start = below[-1].commit if below else self.repo.commit
         cover = self.base.files.text(f"{topic.where}/cover")
+        if cover is None and self.disclosure:
+            die(f"DISCLOSE={setting('DISCLOSE')}: {name} has no cover letter for it: write {topic.where}/cover")
         if cover is None and len(own) > 1:
             die(f"{topic.where}/cover is missing: write it: subject, an empty line, the text")
         args = ["--cover-letter"] if cover is not None else []
@@ -119,6 +123,8 @@ class Mails:
         subject, body = (lines or [""])[0].strip(), "\n".join(lines[1:]).strip("\n")
         if not subject or not body or (len(lines) > 1 and lines[1].strip()):
             die(f"{topic.where}/cover: its first line is the subject, then an empty line, then the text")
+        if self.disclosure:
+            body += "\n\n" + self.disclosure
         mail = mail.replace("*** SUBJECT HERE ***", subject, 1).replace("*** BLURB HERE ***", body, 1)
         if range_diff:	# ahead of the signature
             at = mail.rindex("\n-- \n") + 1

@@ -81,7 +81,7 @@ class DoesNotApply(Exception):
     """With path and hunk, in words."""
 
 
-def apply(diff, before, tmp):
+def apply(diff, before, tmp, reverse=False):
     """Applies diff to before (path -> (mode, bytes) or None): no fuzz, no
     three-way merge. Returns the same after, of what has changed."""
     work = Path(tmp) / "apply"
@@ -93,7 +93,7 @@ def apply(diff, before, tmp):
                 f.parent.mkdir(parents=True, exist_ok=True)
                 f.write_bytes(at[1])
                 f.chmod(0o755 if at[0] == "100755" else 0o644)
-        p = subprocess.run(["git", "apply", "-v", "--whitespace=nowarn", "--no-ignore-whitespace", "-"], input=diff, cwd=work,
+        p = subprocess.run(["git", "apply", "-v", "--whitespace=nowarn", "--no-ignore-whitespace", *(["-R"] if reverse else []), "-"], input=diff, cwd=work,
                            capture_output=True, check=False, env=plain_env(tmp))
         if p.returncode:
             err = p.stderr.decode(errors="replace")

@@ -107,6 +107,13 @@ class Refresh:
         """Each topic's commits on the base and what it needs: topic -> [Made]."""
         own, chains = {}, {}
         changes = {c: own_changes(self.repo, c) for c in self.commits}
+        new = set()
+        for c, what in changes.items():
+            for f, (before, _) in what.items():
+                if before is None:
+                    new.add(f)
+                elif f in new:
+                    die(f"commit {c[:12]} \"{self.repo.subject(c)}\" changes {f}, which an earlier commit brings; a new file arrives whole: squash the change into that commit")
 
         def put(chain, c, what, topic):
             now, result = chain.files(list(what)), {}
@@ -154,7 +161,7 @@ class Refresh:
         for name, made in self.own.items():
             for c, m in made:
                 path, old = self.of[c], self.was.get(c)
-                new = exporter.new_files(m.commit, m.changes, path)
+                new = exporter.new_files(m.commit, m.changes)
                 text = exporter.text(m.commit, m.parent)
                 before = store.files.get(f"patches/{old}") if old else None
                 if before and store.untouched(f"patches/{old}"):

@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -101,11 +102,17 @@ class Repo:
 
     def source(self, env=None):
         """What tools/series/source finds: a dict of objects, shallow, commit, what, version, upstream."""
-        p = subprocess.run([str(TOOLS / "source")], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-                           check=False, env={**os.environ, "BASE": self.base.name, **(env or {})})
+        with subprocess.Popen([str(TOOLS / "source")], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                              env={**os.environ, "BASE": self.base.name, **(env or {})}) as p:
+            try:
+                out = p.communicate()[0]
+            except BaseException:
+                p.send_signal(signal.SIGTERM)
+                p.wait()	# it cleans up, too
+                raise
         if p.returncode:
-            raise SystemExit(3 if p.returncode > 0 else 130)
-        found = dict(line.split("=", 1) for line in p.stdout.splitlines() if "=" in line)
+            raise SystemExit(3 if 0 < p.returncode < 128 else 130)
+        found = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
         if found.get("objects"):
             self.borrow(found["objects"])
         shallow = found.get("shallow")

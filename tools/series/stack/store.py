@@ -18,11 +18,11 @@ def body(data):
 
 
 class Store:
-    def __init__(self, repo, base):
+    def __init__(self, repo, base, made_of=None):
         self.repo, self.base = repo, base
         self.files = Files(base.files.root)	# as they are now
         self.staged = {}			# path -> (bytes, executable), or None: goes
-        self.made_of = read_made_of(repo)
+        self.made_of = read_made_of(repo) if made_of is None else made_of
         self.others = {}			# what is changed for other bases
         self.said = []
 

@@ -110,6 +110,16 @@ def free_mb(path):
     return s.f_bavail * s.f_frsize >> 20
 
 
+def full():
+    """Not every program says why it wrote only half of a file."""
+    build = TOP / "build"
+    if build.exists():
+        s = os.statvfs(build)
+        if s.f_bavail * s.f_frsize < 1 << 16:
+            return f"the disk that holds {build} is full: make room, then again (nothing was changed)"
+    return None
+
+
 def disk_trouble(text, where):
     """One true line for what is the disk's fault, or None."""
     if "No space left on device" in text or os.strerror(errno.EDQUOT) in text:

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the sender says of tools that helped. Documentation/process/coding-assistants.rst
+and generated-content.rst ask for an Assisted-by: trailer and for words in the cover
+letter; whether any is due is the sender's to decide, and send REALLY=1 wants to be told.
+"""
+
+from pathlib import Path
+
+from .util import die, setting
+
+ASK = ("which tools helped is yours to say (Documentation/process/coding-assistants.rst, generated-content.rst): TRAILERS='Assisted-by: ...',"
+       " DISCLOSE=file with a paragraph for the cover letter, or DISCLOSE=none if none is due (nothing was sent)")
+
+
+def text():
+    """The paragraph of DISCLOSE=file, for the cover letter."""
+    said = setting("DISCLOSE")
+    if not said or said == "none":
+        return ""
+    try:
+        found = Path(said).read_text(encoding="utf-8").strip("\n")
+    except (OSError, UnicodeDecodeError):
+        die(f"DISCLOSE={said}: neither none nor a file with a paragraph for the cover letter")
+    return found or die(f"DISCLOSE={said}: the file is empty")
+
+
+def decided():
+    trailers = [t.strip().lower() for t in setting("TRAILERS").split(";")]
+    if not setting("DISCLOSE") and not any(t.startswith("assisted-by:") for t in trailers):
+        die(ASK)
+    if setting("DISCLOSE") == "none" and any(t.startswith("assisted-by:") for t in trailers):
+        die("DISCLOSE=none and an Assisted-by: in TRAILERS: one of them (nothing was sent)")
+    return text()
