@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""make trailers TOPIC= MBOX=: Reviewed-by, Acked-by, Tested-by and the like from a
+thread into the right patches of patches/. b4 am does the reading: it applies what
+was said of a patch to that patch, and of the cover letter to all.
+"""
+
+import mailbox
+
+from . import patch
+from .commands import load
+from .repo import Repo
+from .thread import b4, subject, the_mailbox
+from .util import TOP, die, say, scratch, write_atomically
+
+TAKEN = ("Reviewed-by", "Acked-by", "Tested-by", "Reported-by", "Suggested-by", "Closes")
+
+
+def take(args):
+    base, box = load(args), the_mailbox()
+    if not args.topic:
+        die(f"which topic? make trailers TOPIC=name MBOX=file: one of: {' '.join(base.topics)}")
+    repo = Repo(base)
+    tmp = scratch(repo.b)
+    said = read(box, tmp)
+    done = 0
+    for e in base.topics[args.topic].entries:
+        data = base.files.get(f"patches/{e.path}")[0]
+        mail = patch.read_mail(data, e.path, tmp)
+        new = [t for t in said.pop(mail.subject, []) if t not in mail.message.splitlines()]
+        if new:
+            write_atomically(TOP / f"patches/{e.path}", with_trailers(data.decode(), new).encode())
+            done += 1
+            for t in new:
+                say(f"patches/{e.path}: {t}")
+    for s in said:
+        say(f"WARNING: \"{s}\" is no patch of topic {args.topic} today: its trailers were not taken")
+    say(f"{done} patches have new trailers" + (": look, and commit them" if done else ""))
+
+
+def read(box, tmp):
+    """subject -> trailers, as b4 am hands out those of the thread."""
+    (tmp / "am").mkdir()
+    first = next((m for m in mailbox.mbox(box, create=False) if not m["In-Reply-To"]), None)
+    if first is None:
+        die(f"{box.name} has no mail that begins a thread")
+    status, log = b4(["b4", "--offline-mode", "-n", "am", "-o", str(tmp / "am"), "-C", "-m", str(box), first["Message-Id"].strip("<>")], tmp, tmp)
+    made = sorted((tmp / "am").glob("*.mbx"))
+    if status or not made:
+        die(f"b4 cannot read {box.name}: {(log.strip().splitlines() or ['?'])[-1]}")
+    found = {}
+    for m in mailbox.mbox(made[0], create=False):
+        text = m.get_payload(decode=True).decode("utf-8", "replace").partition("\n---\n")[0]
+        lines = [line.strip() for line in text.splitlines() if line.split(":")[0] in TAKEN]
+        if lines:
+            found[subject(m).split("] ", 1)[-1]] = lines
+    return found
+
+
+def with_trailers(text, new):
+    """Below the trailers that the message has, ahead of the "---"."""
+    head, _, rest = text.partition("\n---\n")
+    lines = head.rstrip("\n").split("\n")
+    last = lines[-1].split(":")[0]
+    glue = [] if last.istitle() or last.endswith(("-by", "-to")) or last in ("Link", "Cc", "Fixes", "Closes") else [""]
+    if not (":" in lines[-1] and " " not in last):
+        glue = [""]
+    return "\n".join(lines + glue + new) + "\n---\n" + rest
