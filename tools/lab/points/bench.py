@@ -79,7 +79,7 @@ class Bench:
     async def add(self):
         """Only that: nobody waits for the driver"""
         self.inside = True
-        await self.m.device_add(self.dev.plug()[0])
+        await self.m.slot.insert(self.dev.plug()[0])
 
     async def emptied(self):
         if not await self.m.slot.off(6):

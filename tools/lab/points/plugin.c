@@ -67,6 +67,7 @@ EXPORT int qemu_plugin_version = 4;
 #define CALLERS	3
 #define SITES	4096
 #define CPUS	8
+#define KERNEL_IMAGE	0xffffffff80000000ULL
 
 struct site {
 	uint64_t id, path[1 + CALLERS], times, first, last;
@@ -165,8 +166,13 @@ static void access(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 	bool stop;
 	int i;
 
-	/* Nearly all accesses are to memory, and when nobody looks: be quick */
-	if (!s->armed || !kernel(vaddr))
+	/*
+	 * Be quick: nearly all accesses are to memory, and mostly nobody looks.
+	 * And leave the kernel's image and the APIC alone, which are where
+	 * ioremap() maps nothing: the lookup may fail an assertion of QEMU
+	 * (iotlb_to_section) while the memory map changes.
+	 */
+	if (!s->armed || !kernel(vaddr) || vaddr >= KERNEL_IMAGE)
 		return;
 	h = qemu_plugin_get_hwaddr(info, vaddr);
 	if (!h || !qemu_plugin_hwaddr_is_io(h))
