@@ -7,8 +7,8 @@ ECAM = 0xb0000000               # where SeaBIOS puts it on q35
 
 # What no kernel may print while a device comes and goes
 SPLAT = re.compile(
-    r"WARNING: |BUG: |BUG at |Oops|Kernel panic|general protection|"
-    r"KASAN|UBSAN|refcount_t|(list_add|list_del) corruption|"
+    r"WARNING: |BUG: |BUG at |BUG \S+ \((Not )?[Tt]ainted|Oops|"
+    r"Kernel panic|general protection|KASAN|UBSAN|refcount_t|(list_add|list_del) corruption|"
     r"INFO: (task|rcu|trying|possible|inconsistent)|possible circular|"
     r"possible recursive|possible irq lock|inconsistent lock state|"
     r"suspicious RCU|bad unlock balance|held lock freed|lock held when|"

@@ -9,6 +9,16 @@ import subprocess
 from errors import LabError
 
 
+def check_kernel(path):
+    try:
+        with open(path, "rb") as f:
+            f.seek(0x202)
+            if f.read(4) != b"HdrS":
+                raise LabError(f"{path} is not a bzImage")
+    except OSError as e:
+        raise LabError(f"{path}: {e.strerror}")
+
+
 def newc(name, mode, data=b"", rdev=(0, 0)):
     """One member of an initramfs, Documentation/.../buffer-format.rst"""
     head = "070701" + "".join("%08x" % field for field in (

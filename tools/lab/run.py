@@ -71,10 +71,11 @@ class Run:
         m, dev = self.m, self.dev
         begin = time.monotonic()
         try:
-            async with asyncio.timeout(BOOT):
+            async with asyncio.timeout(limit := getattr(
+                    self.limits, "boot", BOOT)):
                 await ready
         except TimeoutError:
-            error = QemuGone(f"no report from the guest's init in {BOOT} s, "
+            error = QemuGone(f"no report from the guest's init in {limit} s, "
                              f"the console ends {m.console()[-1:]}")
             error.signal = 0
             raise error

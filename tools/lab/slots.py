@@ -27,6 +27,7 @@ PCI_CAPABILITY_LIST = 0x34
 PCI_CAP_ID_EXP = 0x10
 PCI_EXP_SLTCTL = 0x18
 SLOT_OFF = 0x700                # power controller off, power indicator off
+BUTTON_PRESSED = 0x1            # in Slot Status
 SLOT_DARK, SLOT_INDICATOR = 0x500, 0x300        # off, indicator still on
 
 
@@ -107,6 +108,21 @@ class Port:
             raise Failed("QEMU did not unplug the device at the write of "
                          "Slot Control")
         return when
+
+    async def insert(self, device):
+        """A card, and nothing but that
+
+        QEMU also presses the attention button.  When pciehp is told after it
+        has found the card, it takes that for a wish to have it off again.
+        """
+        m = self.m
+        status = self.config(self.sltctl + 2)
+        await m.qmp("stop")
+        try:
+            await m.device_add(device)
+            await m.qtest_send(f"writew {status:#x} {BUTTON_PRESSED:#x}")
+        finally:
+            await m.qmp("cont")
 
     async def hide(self):
         """Neither memory nor config accesses reach the device; it lives on

@@ -26,6 +26,8 @@ class Device:
     virtio = True
     moments = {}            # a function: for in_*, when it is to be yanked
     props = {}
+    port = f"port{PORT}"    # the hotplug port that it is below
+    swept = True            # can it be plugged over and over? (see sweep)
     # Else a disk of a subsystem is not below its controller, in sysfs
     cmdline = "nvme_core.multipath=N"
 

@@ -204,7 +204,7 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
         "sriov_vq_flexible": 4, "sriov_vi_flexible": 2}, children=(
             {"driver": "nvme-ns", "id": "ns", "bus": "dut", "nsid": 1,
              "drive": "disk", "share-rw": True, "shared": True},),
-            scenarios=("vfs",), **NATIVE),
+            scenarios=("vfs",), swept=False, **NATIVE),
     Ahci("ahci", "ich9-ahci", driver="ahci",
          alive=(5, 0x10, ANY), children=(
              {"driver": "ide-hd", "id": "hd", "bus": "dut.0",

@@ -11,6 +11,7 @@ class Switch(Disk):
     """One device of each sort behind it"""
     driver, virtio, window = "pcieport", False, 4 * WINDOW
     scenarios = "idle", "load"
+    swept = False
 
     async def backends(self, m):
         return (await super().backends(m) +

@@ -106,6 +106,10 @@ static void command(char *line)
 		cmd_stat(tag);
 		return;
 	}
+	if (!strcmp(name, "forget")) {
+		cmd_forget(tag);
+		return;
+	}
 	if (!strcmp(name, "acked")) {
 		cmd_acked(tag);
 		return;
@@ -123,7 +127,7 @@ static void command(char *line)
 
 int main(void)
 {
-	char line[512];
+	static char line[LINE];
 	FILE *in;
 
 	mkdir("/dev", 0755);

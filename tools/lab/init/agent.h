@@ -52,9 +52,11 @@ int open_raw(const char *path, int flags);
 void cmd_load(const char *tag, char **arg);
 void cmd_stat(const char *tag);
 void cmd_acked(const char *tag);
+void cmd_forget(const char *tag);
 
 /* load_net.c */
 int netif_up(const char *name);
+int netif_down(const char *name);
 
 /* cmd_file.c */
 int slurp(const char *path, char *buf, int size);

@@ -6,8 +6,10 @@
 #include <linux/nvme_ioctl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -19,6 +21,21 @@ static void cmd_ifup(const char *tag, char **arg)
 		fail(tag, arg[0]);
 	else
 		reply(tag, "ok");
+}
+
+static void cmd_ifdown(const char *tag, char **arg)
+{
+	if (netif_down(arg[0]))
+		fail(tag, arg[0]);
+	else
+		reply(tag, "ok");
+}
+
+/* power off | reboot: answers only if it could not */
+static void cmd_power(const char *tag, char **arg)
+{
+	reboot(strcmp(arg[0], "off") ? RB_AUTOBOOT : RB_POWER_OFF);
+	fail(tag, arg[0]);
 }
 
 /* mount PATH TYPE, and umount: at /mnt */
@@ -94,6 +111,8 @@ static void cmd_uname(const char *tag, char **arg)
 
 const struct command act_commands[] = {
 	{ "ifup", 1, cmd_ifup },
+	{ "ifdown", 1, cmd_ifdown },
+	{ "power", 1, cmd_power },
 	{ "mount", 2, cmd_mount },
 	{ "umount", 0, cmd_umount },
 	{ "admin", 4, cmd_admin },

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -82,9 +83,24 @@ static void cmd_write(const char *tag, char **arg)
 	reply(tag, "ok");
 }
 
+/* scan HOST: all targets and units of a SCSI host */
+static void cmd_scan(const char *tag, char **arg)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/scsi_host/%s/scan", arg[0]);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, "- - -", 5) < 0)
+		fail(tag, path);
+	else
+		reply(tag, "ok");
+}
+
 const struct command file_commands[] = {
 	{ "peek", 2, cmd_peek },
 	{ "cat", 1, cmd_cat },
 	{ "write", 2, cmd_write },
+	{ "scan", 1, cmd_scan },
 	{}
 };

@@ -144,6 +144,43 @@ static void cmd_symbol(const char *tag, char **arg)
 	fail(tag, arg[0]);
 }
 
+/* names ADDRESS,ADDRESS,...: the function of each, and where in it */
+static void cmd_names(const char *tag, char **arg)
+{
+	unsigned long want[1024], start[1024] = {}, addr;
+	char line[512], kind, name[256], (*names)[128];
+	int n = 0, i;
+	char *p, *out, *end;
+	FILE *f;
+
+	for (p = arg[0]; *p && n < 1024; p = *end ? end + 1 : end)
+		want[n++] = strtoul(p, &end, 16);
+	names = calloc(n + 1, sizeof(*names));
+	out = malloc(LINE);
+	f = fopen("/proc/kallsyms", "r");
+	if (!names || !out || !f) {
+		fail(tag, "kallsyms");
+		return;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		addr = strtoul(line, &end, 16);
+		kind = end[1] | 32;
+		if ((kind != 't' && kind != 'w') ||
+		    sscanf(end + 3, "%255s", name) != 1)
+			continue;
+		for (i = 0; i < n; i++) {
+			if (addr <= want[i] && addr > start[i]) {
+				start[i] = addr;
+				snprintf(names[i], sizeof(*names), "%.127s",
+					 name);
+			}
+		}
+	}
+	for (*out = 0, p = out, i = 0; i < n && p < out + LINE - 256; i++)
+		p += sprintf(p, " %s+%#lx", names[i], want[i] - start[i]);
+	reply(tag, "ok%s", out);
+}
+
 const struct command find_commands[] = {
 	{ "find", 3, cmd_find },
 	{ "bound", 2, cmd_bound },
@@ -151,5 +188,6 @@ const struct command find_commands[] = {
 	{ "there", 1, cmd_there },
 	{ "stack", 3, cmd_stack },
 	{ "symbol", 1, cmd_symbol },
+	{ "names", 1, cmd_names },
 	{}
 };

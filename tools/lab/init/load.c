@@ -46,6 +46,23 @@ void cmd_load(const char *tag, char **arg)
 	reply(tag, "ok");
 }
 
+/* forget: the workers, which have all ended */
+void cmd_forget(const char *tag)
+{
+	int i;
+
+	for (i = 0; i < workers; i++) {
+		if (!sh->w[i].ended) {
+			errno = EBUSY;
+			fail(tag, "forget");
+			return;
+		}
+	}
+	workers = 0;
+	memset(sh, 0, sizeof(*sh));
+	reply(tag, "ok");
+}
+
 /* One field per worker: submitted,ok,failed,bad,lost,ended,errno */
 void cmd_stat(const char *tag)
 {

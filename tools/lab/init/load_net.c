@@ -28,6 +28,19 @@ static uint16_t checksum(const void *data, size_t len)
 	return ~(sum + (sum >> 16));
 }
 
+int netif_down(const char *name)
+{
+	struct ifreq ifr = {};
+	int fd;
+
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	snprintf(ifr.ifr_name, IFNAMSIZ, "%s", name);
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr))
+		return -1;
+	ifr.ifr_flags &= ~IFF_UP;
+	return ioctl(fd, SIOCSIFFLAGS, &ifr);
+}
+
 int netif_up(const char *name)
 {
 	struct sockaddr_in *sin;

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a sweep found: rows of device, phase and way of dying."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from points.point import GOOD, MISSED, NEVER, SLOW, SPLAT
+
+
+@dataclass
+class Row:
+    device: str
+    phase: str
+    dying: str
+    skipped: str = None         # why, if nothing was tried
+    accesses: int = 0
+    sites: int = 0
+    planned: int = 0
+    points: int = 0             # tried, and reached
+    never: int = 0
+    splat: int = 0
+    slow: int = 0
+    good: int = 0
+    missed: int = 0             # the access did not come
+    unrepeated: int = 0         # failed once, and not in a fresh machine
+    qemu: int = 0               # points at which QEMU aborts
+    seconds: float = 0
+    failing: list = field(default_factory=list)
+    names: list = field(default_factory=list)   # of the sites
+
+    @property
+    def name(self):
+        return f"{self.device}.{self.phase}.{self.dying}"
+
+    def add(self, outcome):
+        if outcome.verdict == MISSED:
+            self.missed += 1
+            return
+        self.points += 1
+        setattr(self, outcome.verdict, getattr(self, outcome.verdict) + 1)
+
+    @property
+    def failed(self):
+        return bool(self.never or self.splat or self.slow)
+
+    def counts(self):
+        words = [f"{self.accesses} accesses from {self.sites} sites",
+                 f"{self.points} of {self.planned} points"]
+        words += [f"{getattr(self, kind)} {kind}"
+                  for kind in (NEVER, SPLAT, SLOW, GOOD, MISSED,
+                               "unrepeated", "qemu") if getattr(self, kind)]
+        return ", ".join(words)
+
+    def ktap(self, nr):
+        if self.skipped:
+            return [f"ok {nr} {self.name} # SKIP {self.skipped}"]
+        lines = []
+        for failing in self.failing:
+            lines += [f"# {self.name}: {failing['verdict']} after "
+                      f"{failing['site']}", *(
+                          f"#   {line}" for line in failing["wrong"] +
+                          failing["notes"][:40]),
+                      f"#   again: {failing['repeat']}"]
+        return [*lines, f"{'not ok' if self.failed else 'ok'} {nr} "
+                f"{self.name} # {self.counts()}"]
+
+
+def table(rows):
+    head = ["device", "phase", "dying", "sites", "points", NEVER, SPLAT, SLOW,
+            GOOD]
+    lines = [head]
+    for row in rows:
+        if not row.skipped:
+            lines.append([str(getattr(row, name)) for name in head])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return ["# " + "  ".join(text.ljust(width) for text, width
+                             in zip(line, widths)).rstrip() for line in lines]
+
+
+def write(path, rows, **about):
+    with open(path, "w") as f:
+        json.dump({**about, "rows": [asdict(row) for row in rows]}, f,
+                  indent=1)
+        f.write("\n")

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The order of a sweep: which points, in which machine, and once more."""
+
+import asyncio
+import os
+import random
+import sys
+import tempfile
+import time
+import traceback
+
+from errors import AgentError, Failed, QemuGone, Skip
+from guest import build_initramfs
+from points import choose, trap
+from points.bench import Bench
+from points.phases import PHASES
+from points.point import count, leave, try_point
+from points.results import Row
+
+HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+
+class OutOfTime(Exception):
+    pass
+
+
+class Sweep:
+    def __init__(self, args, qemu, devices, phases):
+        self.args, self.qemu = args, qemu
+        self.devices, self.phases = devices, phases
+        self.rows, self.kernel = [], None
+        self.begin = time.monotonic()
+        self.tried = 0
+        self.units_done = 0
+
+    def print(self, text):
+        print(text, flush=True)
+
+    def progress(self, row, point, outcome):
+        """On stderr: where it is, and when it will be over"""
+        self.tried += 1
+        gone = time.monotonic() - self.begin
+        counted = [r for r in self.rows if r.planned]
+        planned = sum(r.planned for r in counted)
+        # Those not counted yet have as many as the others
+        share = len([r for r in self.rows]) / max(1, self.total)
+        left = (planned / max(share, 0.01) - self.tried) * gone / self.tried
+        print(f"# {row.name} {point}: {outcome.verdict}"
+              + (f" ({outcome.times['gone']:.2f} s)" if "gone" in
+                 outcome.times else "")
+              + f"; {self.tried} points in {gone / 60:.0f} min, about "
+              f"{max(left, 0) / 60:.0f} min left", file=sys.stderr, flush=True)
+
+    def in_time(self):
+        if self.args.minutes and (time.monotonic() - self.begin >
+                                  60 * self.args.minutes):
+            raise OutOfTime
+
+    # ---- machines -------------------------------------------------------
+
+    async def bench(self, dev, name):
+        """A fresh machine, when there is none"""
+        for left in (2, 1, 0):
+            self.benches += 1
+            log = os.path.join(self.args.log_dir, f"{name}.{self.benches}.log")
+            tmp = tempfile.mkdtemp(dir=self.workdir)
+            for path in (log, log + ".err"):
+                open(path, "w").close()
+            b = Bench(dev, self.args, self.qemu, self.args.kernel,
+                      self.initramfs, self.plugin, self.args.mmio, tmp, log)
+            try:
+                await b.start()
+                self.kernel = b.r.kernel
+                return b
+            except (QemuGone, Failed, TimeoutError) as e:
+                await b.stop()
+                if not left:
+                    raise Failed(f"does not start: {e}")
+
+    async def attempt(self, dev, row, phase, point, b):
+        """Gives the outcome, and the machine if it can go on
+
+        What fails is repeated in a fresh machine.  A lost interrupt, and an
+        end of QEMU, are no results.
+        """
+        fresh, aborts, strange = False, 0, 0
+        while True:
+            self.in_time()
+            whole = phase.name in ("load", "unit-rescan")
+            if b and (whole and b.bare or phase.powers_off and b.points):
+                await b.stop()
+                b = None
+            fresh = not b
+            if not b:
+                b = await self.bench(dev, row.name)
+            b.silent = row.dying == "silent"
+            fresh = not b.points
+            try:
+                async with asyncio.timeout(self.args.total):
+                    outcome = await (try_point(b, phase, point)
+                                     if phase.powers_off else
+                                     b.guard(try_point(b, phase, point)))
+                if not outcome.bad:
+                    if outcome.verdict == "missed" and not phase.powers_off:
+                        async with asyncio.timeout(self.args.total):
+                            await b.guard(leave(b, phase))
+                    elif phase.powers_off:
+                        await b.stop()
+                        b = None
+                    return outcome, b
+                reason = "; ".join(outcome.wrong)
+            except QemuGone as e:
+                aborts, outcome, reason = aborts + 1, None, str(e)
+            except (Failed, AgentError, TimeoutError) as e:
+                # Before or after the point itself
+                strange, outcome = strange + 1, None
+                reason = f"{type(e).__name__}: {e}"
+            await self.name(b, outcome)
+            await b.stop()
+            b = None
+            if outcome and fresh and not outcome.deaf:
+                return outcome, None
+            self.print(f"# {row.name} {point}: {reason}; "
+                       + ("a processor has lost an interrupt; " if outcome and
+                          outcome.deaf else "") + "once more, in a fresh machine")
+            if outcome and not fresh:
+                row.unrepeated += 1
+            if aborts > 2 or strange > 2:
+                row.qemu += bool(aborts > 2)
+                raise Skip(reason)
+
+    async def name(self, b, outcome):
+        if outcome and outcome.where:
+            site = next((s for s in b.trap.sites()
+                         if s.id == outcome.where[1]), None)
+            outcome.site = (await b.names([site.path]))[0] if site else "?"
+
+    # ---- a phase --------------------------------------------------------
+
+    def choose(self, number, sites):
+        args, rng = self.args, self.rng
+        if args.points:
+            return choose.parse(args.points)
+        if args.handful:
+            return choose.handful(sites, args.handful, rng)
+        if args.step:
+            return choose.stepped(number, args.step, rng)
+        return choose.of_sites(sites, rng)
+
+    async def phase(self, dev, phase, dying, b):
+        row = Row(dev.name, phase.name, dying)
+        self.rows.append(row)
+        begin = time.monotonic()
+        try:
+            row.skipped = phase.unavailable(dev)
+            if not row.skipped:
+                b = await self.points(dev, row, phase, b)
+        except Skip as e:
+            row.skipped = str(e)
+        except OutOfTime:
+            if not row.points:
+                row.skipped = "out of time"
+        except (Failed, AgentError, QemuGone, TimeoutError) as e:
+            row.skipped = f"cannot be done: {e or type(e).__name__}"
+        if row.skipped and b:
+            await b.stop()      # whatever state it is in
+            b = None
+        row.seconds = round(time.monotonic() - begin, 1)
+        self.finished(row)
+        return b
+
+    async def points(self, dev, row, phase, b):
+        for left in (2, 1, 0):
+            self.in_time()
+            if b and (phase.powers_off or b.bare):
+                await b.stop()
+                b = None
+            if not b:
+                b = await self.bench(dev, row.name)
+            b.silent = False
+            try:
+                async with asyncio.timeout(self.args.total):
+                    counting = count(b, phase)
+                    row.accesses, sites = await (
+                        counting if phase.powers_off else b.guard(counting))
+                    break
+            except (Failed, QemuGone, TimeoutError):
+                await b.stop()
+                b = None
+                if not left:
+                    raise
+        row.sites = len(sites)
+        if phase.powers_off:
+            row.names = [f"{s.id:08x}" for s in sites]
+            await b.stop()
+            b = None
+        else:
+            if not phase.loads:
+                row.names = []
+            names = await b.names([s.path for s in sites])
+            row.names = [f"{s.id:08x} x{s.times}: {name}"
+                         for s, name in zip(sites, names)]
+            async with asyncio.timeout(self.args.total):
+                await b.guard(leave(b, phase))
+        chosen = self.choose(row.accesses, sites)
+        row.planned = len(chosen)
+        print(f"# {row.name}: {row.accesses} accesses, {row.sites} sites, "
+              f"{row.planned} points", file=sys.stderr, flush=True)
+        for point in chosen:
+            try:
+                outcome, b = await self.attempt(dev, row, phase, point, b)
+            except Skip as e:
+                b = None
+                self.print(f"# {row.name} {point}: left out: {e}")
+                continue
+            row.add(outcome)
+            self.progress(row, point, outcome)
+            if outcome.bad:
+                row.failing.append({
+                    "point": str(point), "verdict": outcome.verdict,
+                    "access": outcome.where[0],
+                    "write": outcome.where[3],
+                    "site": getattr(outcome, "site", "?"),
+                    "wrong": outcome.wrong, "notes": outcome.notes,
+                    "repeat": self.repeat(row, point)})
+        return b
+
+    def repeat(self, row, point):
+        return (f"tools/lab/sweep --kernel {self.args.kernel} --devices "
+                f"{row.device} --phases {row.phase} --dying {row.dying} "
+                f"--points {point}")
+
+    def finished(self, row):
+        self.done.append(row)
+        for line in row.ktap(len(self.done)):
+            self.print(line)
+
+    # ---- all ------------------------------------------------------------
+
+    async def unit(self, dev, phases):
+        b = None
+        try:
+            for name in phases:
+                for dying in self.args.dying:
+                    b = await self.phase(dev, PHASES[name], dying, b)
+        except Exception:
+            self.bug = True
+            self.print("\n".join(f"# {line}" for line in
+                                 traceback.format_exc().splitlines()))
+        finally:
+            if b:
+                await b.stop()
+
+    async def worker(self):
+        while self.left:
+            await self.unit(*self.left.pop(0))
+
+    async def all(self):
+        args = self.args
+        self.rng = random.Random(args.seed)
+        self.benches, self.done, self.bug = 0, [], False
+        self.left = []
+        for dev in self.devices:
+            reason = dev.unavailable(self.qemu)
+            if reason:
+                self.print(f"# {dev.name}: left out: {reason}")
+            elif len(self.devices) < args.jobs:
+                self.left += [(dev, [name]) for name in self.phases]
+            else:
+                self.left.append((dev, self.phases))
+        self.total = sum(len(phases) for _, phases in self.left) * len(
+            args.dying)
+        self.print(f"KTAP version 1\n1..{self.total}\n# {self.qemu.version}, "
+                   f"seed {args.seed}, consoles in {args.log_dir}")
+        os.makedirs(args.log_dir, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="sweep-") as self.workdir:
+            self.initramfs = build_initramfs(os.path.join(HERE, "init"),
+                                             self.workdir)
+            self.plugin = trap.build(self.workdir)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(args.jobs):
+                    group.create_task(self.worker())
