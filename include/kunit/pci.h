@@ -7,7 +7,9 @@
 struct kunit;
 struct kunit_pci_fn;
 struct kunit_pci_host;
+struct kunit_pci_thread;
 struct pci_dev;
+struct pci_driver;
 
 /* A Vendor ID that is not assigned to anybody, and Device IDs by function */
 #define KUNIT_PCI_VENDOR	0xfffd
@@ -22,15 +24,17 @@ struct pci_dev;
 /**
  * struct kunit_pci_count - config accesses that have reached a function
  * @reads: number of reads
+ * @rrs: how many of these were answered with Request Retry Status
  * @writes: number of writes
  */
 struct kunit_pci_count {
 	unsigned int reads;
+	unsigned int rrs;
 	unsigned int writes;
 };
 
 struct kunit_pci_host *kunit_pci_alloc_host(struct kunit *test);
-int kunit_pci_probe_host(struct kunit_pci_host *host);
+void kunit_pci_probe_host(struct kunit_pci_host *host);
 
 struct kunit_pci_fn *kunit_pci_add_endpoint(struct kunit_pci_host *host,
 					    struct kunit_pci_fn *port,
@@ -38,7 +42,7 @@ struct kunit_pci_fn *kunit_pci_add_endpoint(struct kunit_pci_host *host,
 struct kunit_pci_fn *kunit_pci_add_port(struct kunit_pci_host *host,
 					struct kunit_pci_fn *port,
 					unsigned int devfn, int type);
-void kunit_pci_add_slot(struct kunit_pci_fn *port);
+void kunit_pci_add_slot(struct kunit_pci_fn *port, u32 caps);
 void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
 			 u16 offset, u16 stride);
 struct kunit_pci_fn *kunit_pci_vf(struct kunit_pci_fn *pf, unsigned int id);
@@ -48,7 +52,18 @@ struct pci_dev *kunit_pci_get_dev(struct kunit *test, struct kunit_pci_fn *fn);
 void kunit_pci_yank(struct kunit_pci_fn *fn);
 void kunit_pci_restore(struct kunit_pci_fn *fn);
 void kunit_pci_plug(struct kunit_pci_fn *fn, u32 id);
+void kunit_pci_set_link(struct kunit_pci_fn *port, bool up);
+void kunit_pci_glitch_presence(struct kunit_pci_fn *port);
+void kunit_pci_press_button(struct kunit_pci_fn *port);
+bool kunit_pci_powered(struct kunit_pci_fn *port);
 void kunit_pci_set_rrs(struct kunit_pci_fn *fn, unsigned int n);
-struct kunit_pci_count kunit_pci_count(struct kunit_pci_fn *fn);
+void kunit_pci_set_reset_rrs(struct kunit_pci_fn *fn, unsigned int n);
+struct kunit_pci_count kunit_pci_take_count(struct kunit_pci_fn *fn);
+
+void *kunit_pci_zalloc(struct kunit *test, size_t size);
+void kunit_pci_register_driver(struct kunit *test, struct pci_driver *drv);
+struct kunit_pci_thread *kunit_pci_run(struct kunit *test,
+				       int (*fn)(void *data), void *data);
+bool kunit_pci_wait(struct kunit_pci_thread *thread, unsigned long timeout);
 
 #endif

@@ -3,6 +3,7 @@
  * KUnit test for the fake PCI host bridge.
  */
 
+#include <linux/completion.h>
 #include <linux/pci.h>
 
 #include <kunit/pci.h>
@@ -19,7 +20,6 @@ struct kunit_pci_tree {
 static void kunit_pci_tree_init(struct kunit *test, struct kunit_pci_tree *t)
 {
 	t->host = kunit_pci_alloc_host(test);
-	KUNIT_ASSERT_NOT_NULL(test, t->host);
 	t->root = kunit_pci_add_port(t->host, NULL, PCI_DEVFN(1, 0),
 				     PCI_EXP_TYPE_ROOT_PORT);
 	t->up = kunit_pci_add_port(t->host, t->root, 0, PCI_EXP_TYPE_UPSTREAM);
@@ -38,7 +38,7 @@ static void kunit_pci_probe_host_test(struct kunit *test)
 	u32 id;
 
 	kunit_pci_tree_init(test, &t);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(t.host));
+	kunit_pci_probe_host(t.host);
 
 	pdev = kunit_pci_get_dev(test, t.pf);
 	KUNIT_ASSERT_NOT_NULL(test, pdev);
@@ -50,14 +50,14 @@ static void kunit_pci_probe_host_test(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, pcie_find_root_port(pdev),
 			    kunit_pci_get_dev(test, t.root));
 
-	kunit_pci_count(t.pf);
+	kunit_pci_take_count(t.pf);
 	pci_read_config_dword(pdev, PCI_VENDOR_ID, &id);
 	pci_write_config_word(pdev, PCI_COMMAND, 0);
 	KUNIT_EXPECT_EQ(test, id, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
-	count = kunit_pci_count(t.pf);
+	count = kunit_pci_take_count(t.pf);
 	KUNIT_EXPECT_EQ(test, count.reads, 1);
 	KUNIT_EXPECT_EQ(test, count.writes, 1);
-	count = kunit_pci_count(t.pf);
+	count = kunit_pci_take_count(t.pf);
 	KUNIT_EXPECT_EQ(test, count.reads, 0);
 	KUNIT_EXPECT_EQ(test, count.writes, 0);
 }
@@ -71,7 +71,7 @@ static void kunit_pci_yank_test(struct kunit *test)
 	u32 id;
 
 	kunit_pci_tree_init(test, &t);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(t.host));
+	kunit_pci_probe_host(t.host);
 	pdev = kunit_pci_get_dev(test, t.pf);
 	beside = kunit_pci_get_dev(test, t.beside);
 	KUNIT_ASSERT_NOT_NULL(test, pdev);
@@ -104,7 +104,7 @@ static void kunit_pci_set_rrs_test(struct kunit *test)
 	u32 val;
 
 	kunit_pci_tree_init(test, &t);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(t.host));
+	kunit_pci_probe_host(t.host);
 	pdev = kunit_pci_get_dev(test, t.pf);
 	KUNIT_ASSERT_NOT_NULL(test, pdev);
 
@@ -117,6 +117,131 @@ static void kunit_pci_set_rrs_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, val, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
 }
 
+/* What FLR and Secondary Bus Reset get to is fresh from reset, after a while */
+static void kunit_pci_reset_test(struct kunit *test)
+{
+	struct pci_dev *pdev, *down;
+	struct kunit_pci_tree t;
+	u16 cmd, lnksta;
+	u32 id;
+
+	kunit_pci_tree_init(test, &t);
+	kunit_pci_probe_host(t.host);
+	pdev = kunit_pci_get_dev(test, t.pf);
+	down = kunit_pci_get_dev(test, t.down);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	KUNIT_ASSERT_NOT_NULL(test, down);
+	kunit_pci_set_reset_rrs(t.pf, 1);
+
+	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_MASTER);
+	pcie_capability_set_word(pdev, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
+	pci_read_config_dword(pdev, PCI_VENDOR_ID, &id);
+	KUNIT_EXPECT_EQ(test, id, 0xffff0001);
+	pci_read_config_dword(pdev, PCI_VENDOR_ID, &id);
+	KUNIT_EXPECT_EQ(test, id, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
+	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	KUNIT_EXPECT_EQ(test, cmd, 0);
+	pcie_capability_read_word(pdev, PCI_EXP_DEVCTL, &cmd);
+	KUNIT_EXPECT_EQ(test, cmd, 0);
+
+	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_MASTER);
+	pci_write_config_byte(down, PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET);
+	pci_read_config_dword(pdev, PCI_VENDOR_ID, &id);
+	KUNIT_EXPECT_EQ(test, id, ~0);
+	pcie_capability_read_word(down, PCI_EXP_LNKSTA, &lnksta);
+	KUNIT_EXPECT_EQ(test, lnksta & PCI_EXP_LNKSTA_DLLLA, 0);
+	pci_write_config_byte(down, PCI_BRIDGE_CONTROL, 0);
+	pcie_capability_read_word(down, PCI_EXP_LNKSTA, &lnksta);
+	KUNIT_EXPECT_EQ(test, lnksta & PCI_EXP_LNKSTA_DLLLA, PCI_EXP_LNKSTA_DLLLA);
+	pci_read_config_dword(pdev, PCI_VENDOR_ID, &id);
+	KUNIT_EXPECT_EQ(test, id, 0xffff0001);
+	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	KUNIT_EXPECT_EQ(test, cmd, 0);
+	KUNIT_EXPECT_EQ(test, kunit_pci_take_count(t.pf).rrs, 2);
+}
+
+static void expect_slot(struct kunit *test, struct pci_dev *port, u16 sltsta, bool link)
+{
+	u16 val;
+
+	pcie_capability_read_word(port, PCI_EXP_SLTSTA, &val);
+	KUNIT_EXPECT_EQ(test, val, sltsta);
+	pcie_capability_write_word(port, PCI_EXP_SLTSTA, val);
+	pcie_capability_read_word(port, PCI_EXP_SLTSTA, &val);
+	KUNIT_EXPECT_EQ(test, val, sltsta & PCI_EXP_SLTSTA_PDS);
+	pcie_capability_read_word(port, PCI_EXP_LNKSTA, &val);
+	KUNIT_EXPECT_EQ(test, !!(val & PCI_EXP_LNKSTA_DLLLA), link);
+}
+
+/* What a slot tells, and when */
+static void kunit_pci_slot_test(struct kunit *test)
+{
+	struct kunit_pci_host *host = kunit_pci_alloc_host(test);
+	struct kunit_pci_fn *fn, *port_fn;
+	struct pci_dev *port;
+	u32 id;
+
+	port_fn = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
+				     PCI_EXP_TYPE_ROOT_PORT);
+	kunit_pci_add_slot(port_fn, PCI_EXP_SLTCAP_ABP | PCI_EXP_SLTCAP_PCP);
+	fn = kunit_pci_add_endpoint(host, port_fn, 0);
+	kunit_pci_probe_host(host);
+	port = kunit_pci_get_dev(test, port_fn);
+	KUNIT_ASSERT_NOT_NULL(test, port);
+	/* If there is a driver, its commands are completed by now */
+	pcie_capability_write_word(port, PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_CC);
+	expect_slot(test, port, PCI_EXP_SLTSTA_PDS, true);
+
+	kunit_pci_set_link(port_fn, false);
+	expect_slot(test, port, PCI_EXP_SLTSTA_DLLSC | PCI_EXP_SLTSTA_PDS, false);
+	kunit_pci_set_link(port_fn, true);
+	expect_slot(test, port, PCI_EXP_SLTSTA_DLLSC | PCI_EXP_SLTSTA_PDS, true);
+	kunit_pci_glitch_presence(port_fn);
+	expect_slot(test, port, PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_PDS, true);
+	kunit_pci_press_button(port_fn);
+	expect_slot(test, port, PCI_EXP_SLTSTA_ABP | PCI_EXP_SLTSTA_PDS, true);
+	kunit_pci_yank(fn);
+	expect_slot(test, port, PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC, false);
+	kunit_pci_restore(fn);
+	expect_slot(test, port, PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC |
+		    PCI_EXP_SLTSTA_PDS, true);
+
+	pcie_capability_set_word(port, PCI_EXP_SLTCTL, PCI_EXP_SLTCTL_PWR_OFF);
+	expect_slot(test, port, PCI_EXP_SLTSTA_CC | PCI_EXP_SLTSTA_DLLSC |
+		    PCI_EXP_SLTSTA_PDS, false);
+	KUNIT_EXPECT_FALSE(test, kunit_pci_powered(port_fn));
+	pci_bus_read_config_dword(port->subordinate, 0, PCI_VENDOR_ID, &id);
+	KUNIT_EXPECT_EQ(test, id, ~0);
+	pcie_capability_clear_word(port, PCI_EXP_SLTCTL, PCI_EXP_SLTCTL_PCC);
+	expect_slot(test, port, PCI_EXP_SLTSTA_CC | PCI_EXP_SLTSTA_DLLSC |
+		    PCI_EXP_SLTSTA_PDS, true);
+	KUNIT_EXPECT_TRUE(test, kunit_pci_powered(port_fn));
+
+	pcie_capability_set_word(port, PCI_EXP_LNKCTL, PCI_EXP_LNKCTL_LD);
+	expect_slot(test, port, PCI_EXP_SLTSTA_DLLSC | PCI_EXP_SLTSTA_PDS, false);
+	pcie_capability_clear_word(port, PCI_EXP_LNKCTL, PCI_EXP_LNKCTL_LD);
+	expect_slot(test, port, PCI_EXP_SLTSTA_DLLSC | PCI_EXP_SLTSTA_PDS, true);
+}
+
+static int kunit_pci_wait_fn(void *data)
+{
+	wait_for_completion(data);
+	return 0;
+}
+
+/* A thread is waited for only so long */
+static void kunit_pci_run_test(struct kunit *test)
+{
+	struct completion *go_on = kunit_pci_zalloc(test, sizeof(*go_on));
+	struct kunit_pci_thread *thread;
+
+	init_completion(go_on);
+	thread = kunit_pci_run(test, kunit_pci_wait_fn, go_on);
+	KUNIT_EXPECT_FALSE(test, kunit_pci_wait(thread, HZ / 10));
+	complete(go_on);
+	KUNIT_EXPECT_TRUE(test, kunit_pci_wait(thread, 0));
+}
+
 /* Hosts do not get into each other's way, and go without leaving a trace */
 static void kunit_pci_many_hosts_test(struct kunit *test)
 {
@@ -126,12 +251,12 @@ static void kunit_pci_many_hosts_test(struct kunit *test)
 	int i, domain;
 
 	kunit_pci_tree_init(test, &a);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(a.host));
+	kunit_pci_probe_host(a.host);
 
 	for (i = 0; i < 3; i++) {
 		kunit_init_test(&fake, "kunit_pci_fake_test", NULL);
 		kunit_pci_tree_init(&fake, &b);
-		KUNIT_EXPECT_EQ(test, 0, kunit_pci_probe_host(b.host));
+		kunit_pci_probe_host(b.host);
 		pdev = kunit_pci_get_dev(&fake, b.pf);
 		domain = pdev ? pci_domain_nr(pdev->bus) : -1;
 		KUNIT_EXPECT_NOT_NULL(test, kunit_pci_get_dev(test, a.pf));
@@ -152,7 +277,7 @@ static void kunit_pci_leak_test(struct kunit *test)
 
 	kunit_init_test(&fake, "kunit_pci_fake_test", NULL);
 	kunit_pci_tree_init(&fake, &t);
-	KUNIT_EXPECT_EQ(test, 0, kunit_pci_probe_host(t.host));
+	kunit_pci_probe_host(t.host);
 	pdev = pci_dev_get(kunit_pci_get_dev(&fake, t.pf));
 	KUNIT_EXPECT_NOT_NULL(test, pdev);
 
@@ -184,9 +309,6 @@ struct kunit_pci_abort {
 	int domain;
 };
 
-KUNIT_DEFINE_ACTION_WRAPPER(pci_unregister_driver_wrapper,
-			    pci_unregister_driver, struct pci_driver *);
-
 /* Give up with a card at work: bound, and with VFs enabled */
 static void kunit_pci_abort_try(void *data)
 {
@@ -200,15 +322,11 @@ static void kunit_pci_abort_try(void *data)
 	abort->drv.id_table = kunit_pci_test_ids;
 	abort->drv.probe = kunit_pci_test_probe;
 	abort->drv.remove = kunit_pci_test_remove;
-	KUNIT_ASSERT_EQ(fake, 0, pci_register_driver(&abort->drv));
-	KUNIT_ASSERT_EQ(fake, 0,
-			kunit_add_action_or_reset(fake, pci_unregister_driver_wrapper,
-						  &abort->drv));
+	kunit_pci_register_driver(fake, &abort->drv);
 	host = kunit_pci_alloc_host(fake);
-	KUNIT_ASSERT_NOT_NULL(fake, host);
 	pf = kunit_pci_add_endpoint(host, NULL, PCI_DEVFN(1, 0));
 	kunit_pci_add_sriov(pf, 2, 256, 1);
-	KUNIT_ASSERT_EQ(fake, 0, kunit_pci_probe_host(host));
+	kunit_pci_probe_host(host);
 	pdev = kunit_pci_get_dev(fake, kunit_pci_vf(pf, 1));
 	KUNIT_ASSERT_NOT_NULL(fake, pdev);
 	abort->domain = pci_domain_nr(pdev->bus);
@@ -224,8 +342,7 @@ static void kunit_pci_abort_test(struct kunit *test)
 	struct kunit_pci_abort *abort;
 	struct kunit_try_catch *try_catch;
 
-	abort = kunit_kzalloc(test, sizeof(*abort), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, abort);
+	abort = kunit_pci_zalloc(test, sizeof(*abort));
 	abort->domain = -1;
 	kunit_init_test(&abort->fake, "kunit_pci_fake_test", NULL);
 	try_catch = &abort->fake.try_catch;
@@ -243,6 +360,9 @@ static struct kunit_case kunit_pci_test_cases[] = {
 	KUNIT_CASE(kunit_pci_probe_host_test),
 	KUNIT_CASE(kunit_pci_yank_test),
 	KUNIT_CASE(kunit_pci_set_rrs_test),
+	KUNIT_CASE(kunit_pci_reset_test),
+	KUNIT_CASE(kunit_pci_slot_test),
+	KUNIT_CASE(kunit_pci_run_test),
 	KUNIT_CASE(kunit_pci_many_hosts_test),
 	KUNIT_CASE(kunit_pci_leak_test),
 	KUNIT_CASE(kunit_pci_abort_test),

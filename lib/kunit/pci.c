@@ -8,7 +8,9 @@
  */
 
 #include <linux/completion.h>
+#include <linux/kthread.h>
 #include <linux/list.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/numa.h>
 #include <linux/pci.h>
@@ -34,10 +36,13 @@ struct kunit_pci_fn {
 	unsigned int id;		/* number of the VF */
 	unsigned int devfn;		/* unless a VF */
 	bool gone;
-	unsigned int rrs;
+	/* Of a port: is a card in its slot, does it train, is there a way to it? */
+	bool present, trained, open;
+	unsigned int rrs, reset_rrs;
 	struct kunit_pci_count count;
 	u8 cfg[PCI_CFG_SPACE_EXP_SIZE];
 	u8 writable[PCI_CFG_SPACE_EXP_SIZE];
+	u8 w1c[PCI_CFG_SPACE_EXP_SIZE];	/* what writing 1 clears */
 };
 
 /* Lives in the private area of the bridge, hence as long as any device */
@@ -48,12 +53,37 @@ struct kunit_pci_host {
 	struct pci_config_window sysdata;	/* arm64 looks at ->parent */
 #endif
 	struct kunit *test;
+	bool probed;
 	struct completion *released;	/* NULL: given up waiting for it */
 	raw_spinlock_t lock;
 	struct list_head fns;
 };
 
+/*
+ * How long to wait for what is to end.  Nothing in the PCI core takes longer
+ * than a minute, which is what a device gets to be ready after a reset.
+ */
+#define PATIENCE	(100 * HZ)
+/*
+ * How long the last reference may be on its way, from a VF to the bridge.  The
+ * debug option puts each release off by up to four seconds.
+ */
+#define RELEASE_TIME	(IS_ENABLED(CONFIG_DEBUG_KOBJECT_RELEASE) ? 60 * HZ : HZ / 10)
+
 static DEFINE_SPINLOCK(release_lock);
+
+/*
+ * A thread has not ended, perhaps with the rescan lock: what it uses must
+ * stay, and whatever follows would only hang as well.
+ */
+static bool stuck;
+
+struct kunit_pci_thread {
+	struct kunit *test;
+	int (*fn)(void *data);
+	void *data;
+	struct completion done;
+};
 
 static struct kunit_pci_host *bus_to_host(struct pci_bus *bus)
 {
@@ -63,6 +93,11 @@ static struct kunit_pci_host *bus_to_host(struct pci_bus *bus)
 static u16 cfg_get16(struct kunit_pci_fn *fn, int where)
 {
 	return get_unaligned_le16(fn->cfg + where);
+}
+
+static u32 cfg_get32(struct kunit_pci_fn *fn, int where)
+{
+	return get_unaligned_le32(fn->cfg + where);
 }
 
 static void cfg_set16(struct kunit_pci_fn *fn, int where, u16 val)
@@ -103,6 +138,22 @@ static int fn_rid(struct kunit_pci_fn *fn)
 	return PCI_DEVID(fn->port->cfg[PCI_SECONDARY_BUS], fn->devfn);
 }
 
+static bool is_bridge(struct kunit_pci_fn *fn)
+{
+	return (fn->cfg[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK) == PCI_HEADER_TYPE_BRIDGE;
+}
+
+static bool is_upstream(struct kunit_pci_fn *fn)
+{
+	return (cfg_get16(fn, PCIE + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_TYPE) >> 4 ==
+		PCI_EXP_TYPE_UPSTREAM;
+}
+
+static bool has_slot(struct kunit_pci_fn *fn)
+{
+	return cfg_get16(fn, PCIE + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_SLOT;
+}
+
 /* Is @fn @top, one of its VFs, or below it? */
 static bool fn_within(struct kunit_pci_fn *fn, struct kunit_pci_fn *top)
 {
@@ -114,8 +165,10 @@ static bool fn_within(struct kunit_pci_fn *fn, struct kunit_pci_fn *top)
 
 static bool fn_gone(struct kunit_pci_fn *fn)
 {
+	struct kunit_pci_fn *top = fn;
+
 	for (; fn; fn = fn->pf ?: fn->port)
-		if (fn->gone)
+		if (fn->gone || (is_bridge(fn) && !fn->open && fn != top))
 			return true;
 	return false;
 }
@@ -130,6 +183,80 @@ static struct kunit_pci_fn *find_fn(struct pci_bus *bus, unsigned int devfn)
 		if (fn_rid(fn) == PCI_DEVID(bus->number, devfn))
 			return fn;
 	return NULL;
+}
+
+static void fn_reset(struct kunit_pci_fn *fn)
+{
+	int i;
+
+	for (i = 0; i < PCI_CFG_SPACE_EXP_SIZE; i++)
+		fn->cfg[i] &= ~fn->writable[i];
+	if (is_bridge(fn))
+		cfg_set16(fn, PCI_MEMORY_BASE, PCI_MEMORY_RANGE_MASK & 0xffff);
+	fn->rrs = fn->reset_rrs;
+}
+
+/* Bring the status of a port up to date; has the way to what is below gone? */
+static bool port_closes(struct kunit_pci_fn *port)
+{
+	u16 lnksta = cfg_get16(port, PCIE + PCI_EXP_LNKSTA);
+	u16 sltsta = cfg_get16(port, PCIE + PCI_EXP_SLTSTA);
+	bool was_open = port->open;
+
+	port->open = port->present && port->trained &&
+		!(cfg_get16(port, PCI_BRIDGE_CONTROL) & PCI_BRIDGE_CTL_BUS_RESET) &&
+		!(cfg_get16(port, PCIE + PCI_EXP_LNKCTL) & PCI_EXP_LNKCTL_LD) &&
+		!(cfg_get16(port, PCIE + PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PWR_OFF);
+
+	if (port->open != was_open) {
+		if (cfg_get32(port, PCIE + PCI_EXP_LNKCAP) & PCI_EXP_LNKCAP_DLLLARC)
+			lnksta ^= PCI_EXP_LNKSTA_DLLLA;
+		sltsta |= PCI_EXP_SLTSTA_DLLSC;
+	}
+	if (port->present != !!(sltsta & PCI_EXP_SLTSTA_PDS))
+		sltsta ^= PCI_EXP_SLTSTA_PDS | PCI_EXP_SLTSTA_PDC;
+
+	cfg_set16(port, PCIE + PCI_EXP_LNKSTA, lnksta);
+	if (has_slot(port))
+		cfg_set16(port, PCIE + PCI_EXP_SLTSTA, sltsta);
+	return was_open && !port->open;
+}
+
+/* What the port has done since is that the link went down: a reset */
+static void port_update(struct kunit_pci_fn *port)
+{
+	struct kunit_pci_fn *fn;
+
+	if (!port_closes(port))
+		return;
+	list_for_each_entry(fn, &port->host->fns, node) {
+		if (fn == port || !fn_within(fn, port))
+			continue;
+		fn_reset(fn);
+		if (is_bridge(fn))
+			port_closes(fn);
+	}
+}
+
+/* What else a write does than to set bits */
+static void write_effects(struct kunit_pci_fn *fn, int where, int size, u32 val)
+{
+	struct kunit_pci_fn *f;
+
+	if (where == PCIE + PCI_EXP_DEVCTL && size == 2 &&
+	    val & PCI_EXP_DEVCTL_BCR_FLR &&
+	    cfg_get32(fn, PCIE + PCI_EXP_DEVCAP) & PCI_EXP_DEVCAP_FLR)
+		list_for_each_entry(f, &fn->host->fns, node)
+			if (fn_within(f, fn))
+				fn_reset(f);
+
+	if (!is_bridge(fn))
+		return;
+	if (where == PCIE + PCI_EXP_SLTCTL && has_slot(fn) &&
+	    !(cfg_get32(fn, PCIE + PCI_EXP_SLTCAP) & PCI_EXP_SLTCAP_NCCS))
+		cfg_set16(fn, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_CC |
+			  cfg_get16(fn, PCIE + PCI_EXP_SLTSTA));
+	port_update(fn);
 }
 
 static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
@@ -147,6 +274,7 @@ static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
 	if (fn_gone(fn))
 		return PCIBIOS_SUCCESSFUL;
 	if (fn->rrs) {
+		fn->count.rrs++;
 		if (fn->rrs != KUNIT_PCI_RRS_FOREVER)
 			fn->rrs--;
 		if (where == PCI_VENDOR_ID)
@@ -154,7 +282,7 @@ static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_SUCCESSFUL;
 	}
 
-	*val = get_unaligned_le32(fn->cfg + (where & ~3)) >> (where & 3) * 8;
+	*val = cfg_get32(fn, where & ~3) >> (where & 3) * 8;
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -173,17 +301,13 @@ static int kunit_pci_write(struct pci_bus *bus, unsigned int devfn, int where,
 	if (fn_gone(fn) || fn->rrs)
 		return PCIBIOS_SUCCESSFUL;
 
-	for (i = where; i < where + size; i++, val >>= 8) {
-		u8 mask = fn->writable[i];
+	for (i = 0; i < size; i++) {
+		u8 byte = val >> i * 8, mask = fn->writable[where + i];
 
-		/* Events are cleared by writing 1 */
-		if (i == PCIE + PCI_EXP_SLTSTA)
-			fn->cfg[i] &= ~(val & PCI_EXP_SLTSTA_PDC);
-		else if (i == PCIE + PCI_EXP_SLTSTA + 1)
-			fn->cfg[i] &= ~(val & (PCI_EXP_SLTSTA_DLLSC >> 8));
-		else
-			fn->cfg[i] = (fn->cfg[i] & ~mask) | (val & mask);
+		fn->cfg[where + i] &= ~(byte & fn->w1c[where + i]);
+		fn->cfg[where + i] = (fn->cfg[where + i] & ~mask) | (byte & mask);
 	}
+	write_effects(fn, where, size, val);
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -198,7 +322,7 @@ static void kunit_pci_release(struct pci_host_bridge *bridge)
 	struct kunit_pci_fn *fn, *next;
 
 	list_for_each_entry_safe(fn, next, &host->fns, node)
-		kfree(fn);
+		kvfree(fn);
 
 	guard(spinlock)(&release_lock);
 	if (host->released)
@@ -207,22 +331,83 @@ static void kunit_pci_release(struct pci_host_bridge *bridge)
 		module_put(THIS_MODULE);
 }
 
+static int thread_fn(void *data)
+{
+	struct kunit_pci_thread *thread = data;
+
+	thread->fn(thread->data);
+	complete_all(&thread->done);
+	return 0;
+}
+
+static struct kunit_pci_thread *thread_start(struct kunit *test,
+					     int (*fn)(void *data), void *data)
+{
+	struct kunit_pci_thread *thread = kzalloc_obj(*thread);
+	struct task_struct *task;
+
+	if (!thread)
+		return NULL;
+	thread->test = test;
+	thread->fn = fn;
+	thread->data = data;
+	init_completion(&thread->done);
+	task = kthread_run(thread_fn, thread, "kunit-pci");
+	if (IS_ERR(task)) {
+		kfree(thread);
+		return NULL;
+	}
+	return thread;
+}
+
+/* If it does not end, all that it may use has to stay: test, and leave */
+static void thread_end(void *data)
+{
+	struct kunit_pci_thread *thread = data;
+
+	if (!wait_for_completion_timeout(&thread->done, stuck ? 1 : PATIENCE)) {
+		stuck = true;
+		KUNIT_FAIL(thread->test, "%ps() does not end", thread->fn);
+		return;
+	}
+	kfree(thread);
+}
+
+static int remove_host(void *data)
+{
+	struct kunit_pci_host *host = data;
+	struct pci_host_bridge *bridge = pci_host_bridge_from_priv(host);
+
+	pci_lock_rescan_remove();
+	pci_stop_root_bus(bridge->bus);
+	pci_remove_root_bus(bridge->bus);
+	pci_unlock_rescan_remove();
+	return 0;
+}
+
 static void kunit_pci_remove_host(void *data)
 {
 	struct kunit_pci_host *host = data;
 	struct pci_host_bridge *bridge = pci_host_bridge_from_priv(host);
 	DECLARE_COMPLETION_ONSTACK(released);
+	struct kunit_pci_thread *thread;
 	struct kunit *test = host->test;
 
-	if (bridge->bus) {
-		pci_lock_rescan_remove();
-		pci_stop_root_bus(bridge->bus);
-		pci_remove_root_bus(bridge->bus);
-		pci_unlock_rescan_remove();
+	/* (After an error, the bridge has a pointer to a bus which is freed) */
+	if (host->probed && !stuck) {
+		thread = thread_start(test, remove_host, host);
+		if (thread)
+			thread_end(thread);
+		else
+			remove_host(host);
+	}
+	if (stuck) {
+		__module_get(THIS_MODULE);
+		return;
 	}
 	host->released = &released;
 	pci_free_host_bridge(bridge);
-	if (wait_for_completion_timeout(&released, HZ / 10))
+	if (wait_for_completion_timeout(&released, RELEASE_TIME))
 		return;
 
 	scoped_guard(spinlock, &release_lock) {
@@ -241,7 +426,11 @@ static void kunit_pci_remove_host(void *data)
  *
  * When the test completes, the host bridge is removed along with all that is
  * below it.  If a device, a bus or the bridge itself survives that because a
- * reference has leaked, the test fails.
+ * reference has leaked, the test fails.  So it does if the removal does not
+ * end; as that may have the lock without which nothing else can be removed,
+ * no more host can be allocated from then on.
+ *
+ * This, and whatever adds to the host or probes it, aborts the test on failure.
  *
  * Example
  *
@@ -254,19 +443,19 @@ static void kunit_pci_remove_host(void *data)
  *		struct pci_dev *pdev;
  *
  *		host = kunit_pci_alloc_host(test);
- *		KUNIT_ASSERT_NOT_NULL(test, host);
  *		port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
  *					  PCI_EXP_TYPE_ROOT_PORT);
  *		fn = kunit_pci_add_endpoint(host, port, 0);
- *		KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+ *		kunit_pci_probe_host(host);
  *		pdev = kunit_pci_get_dev(test, fn);
+ *		KUNIT_ASSERT_NOT_NULL(test, pdev);
  *
  *		KUNIT_EXPECT_TRUE(test, pci_device_is_present(pdev));
  *		kunit_pci_yank(port);
  *		KUNIT_EXPECT_FALSE(test, pci_device_is_present(pdev));
  *	}
  *
- * Return: the host, NULL on failure.
+ * Return: the host.
  */
 struct kunit_pci_host *kunit_pci_alloc_host(struct kunit *test)
 {
@@ -276,9 +465,10 @@ struct kunit_pci_host *kunit_pci_alloc_host(struct kunit *test)
 	char name[32];
 	int domain;
 
+	if (stuck)
+		KUNIT_FAIL_AND_ABORT(test, "fake PCI host: an earlier test is stuck");
 	bridge = pci_alloc_host_bridge(sizeof(*host));
-	if (!bridge)
-		return NULL;
+	KUNIT_ASSERT_NOT_NULL(test, bridge);
 	host = pci_host_bridge_priv(bridge);
 	host->test = test;
 	raw_spin_lock_init(&host->lock);
@@ -304,11 +494,12 @@ struct kunit_pci_host *kunit_pci_alloc_host(struct kunit *test)
 	bridge->dev.parent = dev;
 
 	if (kunit_add_action_or_reset(test, kunit_pci_remove_host, host))
-		return NULL;
+		KUNIT_FAIL_AND_ABORT(test, "fake PCI host: no memory");
 	return host;
 
 err:
 	kunit_pci_remove_host(host);
+	KUNIT_FAIL_AND_ABORT(test, "fake PCI host: no domain or parent device");
 	return NULL;
 }
 EXPORT_SYMBOL_GPL(kunit_pci_alloc_host);
@@ -318,24 +509,15 @@ EXPORT_SYMBOL_GPL(kunit_pci_alloc_host);
  * @host: fake host
  *
  * Functions can only be added before.
- *
- * Return: 0 on success, negative errno on failure.
  */
-int kunit_pci_probe_host(struct kunit_pci_host *host)
+void kunit_pci_probe_host(struct kunit_pci_host *host)
 {
-	return pci_host_probe(pci_host_bridge_from_priv(host));
+	int ret = pci_host_probe(pci_host_bridge_from_priv(host));
+
+	host->probed = !ret;
+	KUNIT_ASSERT_EQ(host->test, ret, 0);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_probe_host);
-
-static void fn_reset(struct kunit_pci_fn *fn)
-{
-	int i;
-
-	for (i = 0; i < PCI_CFG_SPACE_EXP_SIZE; i++)
-		fn->cfg[i] &= ~fn->writable[i];
-	if (fn->cfg[PCI_HEADER_TYPE] == PCI_HEADER_TYPE_BRIDGE)
-		cfg_set16(fn, PCI_MEMORY_BASE, PCI_MEMORY_RANGE_MASK & 0xffff);
-}
 
 static struct kunit_pci_fn *add_fn(struct kunit_pci_host *host,
 				   struct kunit_pci_fn *port,
@@ -343,7 +525,7 @@ static struct kunit_pci_fn *add_fn(struct kunit_pci_host *host,
 {
 	struct kunit_pci_fn *fn;
 
-	fn = kzalloc_obj(*fn);
+	fn = kvzalloc_obj(*fn);
 	KUNIT_ASSERT_NOT_NULL(host->test, fn);
 	fn->host = host;
 	fn->port = port;
@@ -361,6 +543,8 @@ static struct kunit_pci_fn *add_fn(struct kunit_pci_host *host,
 	cfg_set16(fn, PCIE + PCI_EXP_FLAGS, 2 | type << 4);
 	cfg_set32(fn, PCIE + PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_RBER);
 	cfg_writable(fn, PCIE + PCI_EXP_DEVCTL, 0x7fff);
+	fn->w1c[PCIE + PCI_EXP_DEVSTA] = PCI_EXP_DEVSTA_CED | PCI_EXP_DEVSTA_NFED |
+		PCI_EXP_DEVSTA_FED | PCI_EXP_DEVSTA_URD;
 	cfg_set32(fn, PCIE + PCI_EXP_LNKCAP,
 		  PCI_EXP_LNKCAP_SLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1);
 	cfg_writable(fn, PCIE + PCI_EXP_LNKCTL,
@@ -381,8 +565,7 @@ static struct kunit_pci_fn *add_fn(struct kunit_pci_host *host,
  * @port: port above the endpoint, or NULL for the root bus
  * @devfn: device and function number; function 0 has to be the first one
  *
- * The endpoint can do Function Level Reset.  Aborts the test if there is no
- * memory.
+ * The endpoint can do Function Level Reset.
  *
  * Return: the endpoint.
  */
@@ -413,7 +596,8 @@ EXPORT_SYMBOL_GPL(kunit_pci_add_endpoint);
  * @type: PCI_EXP_TYPE_ROOT_PORT, PCI_EXP_TYPE_UPSTREAM or
  *	  PCI_EXP_TYPE_DOWNSTREAM
  *
- * Aborts the test if there is no memory.
+ * The port can do Secondary Bus Reset.  Below a Root Port or a Downstream Port
+ * is a link, which can be disabled, and is found in Link Status.
  *
  * Return: the port.
  */
@@ -441,6 +625,9 @@ struct kunit_pci_fn *kunit_pci_add_port(struct kunit_pci_host *host,
 		cfg_set16(fn, PCIE + PCI_EXP_RTCAP, PCI_EXP_RTCAP_RRS_SV);
 		fn->writable[PCIE + PCI_EXP_RTCTL] = PCI_EXP_RTCTL_RRS_SVE;
 	}
+	fn->present = true;
+	fn->trained = true;
+	fn->open = true;
 	fn_reset(fn);
 	return fn;
 }
@@ -449,18 +636,31 @@ EXPORT_SYMBOL_GPL(kunit_pci_add_port);
 /**
  * kunit_pci_add_slot() - Make a fake port a hotplug port
  * @port: Root Port or Downstream Port, not probed yet
+ * @caps: what the slot has, of Slot Capabilities: %PCI_EXP_SLTCAP_ABP (Attention
+ *	  Button), %PCI_EXP_SLTCAP_PCP (Power Controller), %PCI_EXP_SLTCAP_AIP
+ *	  and %PCI_EXP_SLTCAP_PIP (indicators), %PCI_EXP_SLTCAP_NCCS (it does not
+ *	  say when a command is completed)
  *
- * The slot allows for surprise removal, it has neither a power controller,
- * nor a button, nor indicators, and it does not interrupt: pciehp has to poll.
+ * The slot allows for surprise removal and does not interrupt: pciehp has to
+ * poll.  Commands are completed at once.
  */
-void kunit_pci_add_slot(struct kunit_pci_fn *port)
+void kunit_pci_add_slot(struct kunit_pci_fn *port, u32 caps)
 {
+	u16 ctl = PCI_EXP_SLTCTL_AIC | PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_ABPE |
+		PCI_EXP_SLTCTL_PDCE | PCI_EXP_SLTCTL_CCIE | PCI_EXP_SLTCTL_HPIE |
+		PCI_EXP_SLTCTL_DLLSCE;
+
+	if (caps & PCI_EXP_SLTCAP_PCP)
+		ctl |= PCI_EXP_SLTCTL_PCC;
 	cfg_set16(port, PCIE + PCI_EXP_FLAGS,
 		  cfg_get16(port, PCIE + PCI_EXP_FLAGS) | PCI_EXP_FLAGS_SLOT);
-	cfg_set32(port, PCIE + PCI_EXP_SLTCAP, PCI_EXP_SLTCAP_HPC |
-		  PCI_EXP_SLTCAP_HPS | PCI_EXP_SLTCAP_NCCS);
-	cfg_writable(port, PCIE + PCI_EXP_SLTCTL, 0x1fff);
+	cfg_set32(port, PCIE + PCI_EXP_SLTCAP,
+		  PCI_EXP_SLTCAP_HPC | PCI_EXP_SLTCAP_HPS | caps);
 	cfg_set16(port, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDS);
+	cfg_writable(port, PCIE + PCI_EXP_SLTCTL, ctl);
+	put_unaligned_le16(PCI_EXP_SLTSTA_ABP | PCI_EXP_SLTSTA_PDC |
+			   PCI_EXP_SLTSTA_CC | PCI_EXP_SLTSTA_DLLSC,
+			   port->w1c + PCIE + PCI_EXP_SLTSTA);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_add_slot);
 
@@ -473,7 +673,7 @@ EXPORT_SYMBOL_GPL(kunit_pci_add_slot);
  *
  * The VFs appear once they are enabled, for instance by pci_enable_sriov().
  * Those that @offset and @stride give another bus number than that of @pf end
- * up on a virtual bus.  Aborts the test if there is no memory.
+ * up on a virtual bus.
  */
 void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
 			 u16 offset, u16 stride)
@@ -551,24 +751,15 @@ struct pci_dev *kunit_pci_get_dev(struct kunit *test, struct kunit_pci_fn *fn)
 }
 EXPORT_SYMBOL_GPL(kunit_pci_get_dev);
 
-/* Tell the slot that @fn was in, if any, that the card has come or gone */
-static void slot_event(struct kunit_pci_fn *fn)
+/* A card comes or goes, along with the link to it if there is one */
+static void set_card(struct kunit_pci_fn *fn, bool there)
 {
-	struct kunit_pci_fn *port = fn->port;
-	u16 lnksta, sltsta;
-
-	if (!port)
+	fn->gone = !there;
+	if (!fn->port || is_upstream(fn->port))
 		return;
-	lnksta = cfg_get16(port, PCIE + PCI_EXP_LNKSTA) & ~PCI_EXP_LNKSTA_DLLLA;
-	sltsta = cfg_get16(port, PCIE + PCI_EXP_SLTSTA) & ~PCI_EXP_SLTSTA_PDS;
-	if (!fn->gone) {
-		lnksta |= PCI_EXP_LNKSTA_DLLLA;
-		sltsta |= PCI_EXP_SLTSTA_PDS;
-	}
-	cfg_set16(port, PCIE + PCI_EXP_LNKSTA, lnksta);
-	if (cfg_get16(port, PCIE + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_SLOT)
-		cfg_set16(port, PCIE + PCI_EXP_SLTSTA,
-			  sltsta | PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC);
+	fn->port->present = there;
+	fn->port->trained = there;
+	port_closes(fn->port);
 }
 
 /**
@@ -576,14 +767,13 @@ static void slot_event(struct kunit_pci_fn *fn)
  * @fn: fake function
  *
  * From now on @fn, its VFs and all that is below it read as all-ones and
- * ignore writes.  If @fn is in a slot, the slot sees the card and the link go;
- * yank every function of a card that has several.
+ * ignore writes.  If there is a link to @fn, it goes down, with whatever else
+ * is behind it, and a slot sees the card and the link go.
  */
 void kunit_pci_yank(struct kunit_pci_fn *fn)
 {
 	guard(raw_spinlock_irqsave)(&fn->host->lock);
-	fn->gone = true;
-	slot_event(fn);
+	set_card(fn, false);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_yank);
 
@@ -596,8 +786,7 @@ EXPORT_SYMBOL_GPL(kunit_pci_yank);
 void kunit_pci_restore(struct kunit_pci_fn *fn)
 {
 	guard(raw_spinlock_irqsave)(&fn->host->lock);
-	fn->gone = false;
-	slot_event(fn);
+	set_card(fn, true);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_restore);
 
@@ -606,7 +795,8 @@ EXPORT_SYMBOL_GPL(kunit_pci_restore);
  * @fn: fake function
  * @id: Vendor ID and, in the upper half, Device ID of the new card
  *
- * The card is fresh from reset, along with all that is below it.
+ * The card is fresh from reset, along with all that is below it.  If the one
+ * before has not been yanked, nobody gets to know.
  */
 void kunit_pci_plug(struct kunit_pci_fn *fn, u32 id)
 {
@@ -617,10 +807,63 @@ void kunit_pci_plug(struct kunit_pci_fn *fn, u32 id)
 		if (fn_within(f, fn))
 			fn_reset(f);
 	cfg_set32(fn, PCI_VENDOR_ID, id);
-	fn->gone = false;
-	slot_event(fn);
+	set_card(fn, true);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_plug);
+
+/**
+ * kunit_pci_set_link() - Have the link below a fake port go down, or come up
+ * @port: Root Port or Downstream Port
+ * @up: whether the link is to be up
+ *
+ * The card stays where it is.  It is reset by that.
+ */
+void kunit_pci_set_link(struct kunit_pci_fn *port, bool up)
+{
+	guard(raw_spinlock_irqsave)(&port->host->lock);
+	port->trained = up;
+	port_update(port);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_set_link);
+
+/**
+ * kunit_pci_glitch_presence() - Have a fake slot miss its card for a moment
+ * @port: port with a slot that has a card
+ *
+ * Presence Detect Changed is set, with the card back and the link never down.
+ */
+void kunit_pci_glitch_presence(struct kunit_pci_fn *port)
+{
+	guard(raw_spinlock_irqsave)(&port->host->lock);
+	cfg_set16(port, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDC |
+		  cfg_get16(port, PCIE + PCI_EXP_SLTSTA));
+}
+EXPORT_SYMBOL_GPL(kunit_pci_glitch_presence);
+
+/**
+ * kunit_pci_press_button() - Press the Attention Button of a fake slot
+ * @port: port with a slot that has %PCI_EXP_SLTCAP_ABP
+ */
+void kunit_pci_press_button(struct kunit_pci_fn *port)
+{
+	guard(raw_spinlock_irqsave)(&port->host->lock);
+	cfg_set16(port, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_ABP |
+		  cfg_get16(port, PCIE + PCI_EXP_SLTSTA));
+}
+EXPORT_SYMBOL_GPL(kunit_pci_press_button);
+
+/**
+ * kunit_pci_powered() - Is a fake slot supplied with power?
+ * @port: port with a slot
+ *
+ * Return: false if its Power Controller has been told to turn power off.
+ */
+bool kunit_pci_powered(struct kunit_pci_fn *port)
+{
+	guard(raw_spinlock_irqsave)(&port->host->lock);
+	return !(cfg_get16(port, PCIE + PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PCC);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_powered);
 
 /**
  * kunit_pci_set_rrs() - Let a fake function answer with Request Retry Status
@@ -638,7 +881,22 @@ void kunit_pci_set_rrs(struct kunit_pci_fn *fn, unsigned int n)
 EXPORT_SYMBOL_GPL(kunit_pci_set_rrs);
 
 /**
- * kunit_pci_count() - Count the config accesses of a fake function
+ * kunit_pci_set_reset_rrs() - Let a fake function take time after a reset
+ * @fn: fake function
+ * @n: as for kunit_pci_set_rrs()
+ *
+ * From now on, each FLR, Secondary Bus Reset and loss of the link that gets to
+ * @fn is followed by that many reads with Request Retry Status.
+ */
+void kunit_pci_set_reset_rrs(struct kunit_pci_fn *fn, unsigned int n)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->reset_rrs = n;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_set_reset_rrs);
+
+/**
+ * kunit_pci_take_count() - Count the config accesses of a fake function
  * @fn: fake function
  *
  * Accesses are counted if they have left the PCI core, whether or not anybody
@@ -646,7 +904,7 @@ EXPORT_SYMBOL_GPL(kunit_pci_set_rrs);
  *
  * Return: the accesses since the previous call.
  */
-struct kunit_pci_count kunit_pci_count(struct kunit_pci_fn *fn)
+struct kunit_pci_count kunit_pci_take_count(struct kunit_pci_fn *fn)
 {
 	struct kunit_pci_count count;
 
@@ -655,4 +913,90 @@ struct kunit_pci_count kunit_pci_count(struct kunit_pci_fn *fn)
 	fn->count = (struct kunit_pci_count) { };
 	return count;
 }
-EXPORT_SYMBOL_GPL(kunit_pci_count);
+EXPORT_SYMBOL_GPL(kunit_pci_take_count);
+
+static void free_unless_stuck(void *data)
+{
+	if (!stuck)
+		kfree(data);
+}
+
+/**
+ * kunit_pci_zalloc() - Allocate what a device, driver or thread has pointers to
+ * @test: test context
+ * @size: size
+ *
+ * Like kunit_kzalloc(), but it is not freed if a thread of the test is stuck.
+ * Aborts the test if there is no memory.
+ *
+ * Return: the memory, zeroed.
+ */
+void *kunit_pci_zalloc(struct kunit *test, size_t size)
+{
+	void *p = kzalloc(size, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	if (kunit_add_action_or_reset(test, free_unless_stuck, p))
+		KUNIT_FAIL_AND_ABORT(test, "no memory");
+	return p;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_zalloc);
+
+static void unregister_driver(void *data)
+{
+	if (!stuck)
+		pci_unregister_driver(data);
+}
+
+/**
+ * kunit_pci_register_driver() - Register a PCI driver for a test
+ * @test: test context
+ * @drv: driver, from kunit_pci_zalloc()
+ *
+ * It is unregistered when the test completes.  So that the devices are gone by
+ * then, register it ahead of allocating the host.  Aborts the test on failure.
+ */
+void kunit_pci_register_driver(struct kunit *test, struct pci_driver *drv)
+{
+	KUNIT_ASSERT_FALSE_MSG(test, stuck, "an earlier test is stuck");
+	KUNIT_ASSERT_EQ(test, pci_register_driver(drv), 0);
+	if (kunit_add_action_or_reset(test, unregister_driver, drv))
+		KUNIT_FAIL_AND_ABORT(test, "no memory");
+}
+EXPORT_SYMBOL_GPL(kunit_pci_register_driver);
+
+/**
+ * kunit_pci_run() - Run what may not end in a thread of its own
+ * @test: test context
+ * @fn: what to run, its return value is not used
+ * @data: argument of @fn, from kunit_pci_zalloc() or static
+ *
+ * If it has not ended when the test completes, nor does in the time after,
+ * the test fails.  Aborts the test if there is no thread to be had.
+ *
+ * Return: what kunit_pci_wait() takes.
+ */
+struct kunit_pci_thread *kunit_pci_run(struct kunit *test,
+				       int (*fn)(void *data), void *data)
+{
+	struct kunit_pci_thread *thread = thread_start(test, fn, data);
+
+	KUNIT_ASSERT_NOT_NULL(test, thread);
+	if (kunit_add_action_or_reset(test, thread_end, thread))
+		KUNIT_FAIL_AND_ABORT(test, "no memory");
+	return thread;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_run);
+
+/**
+ * kunit_pci_wait() - Wait for a thread to end
+ * @thread: from kunit_pci_run()
+ * @timeout: in jiffies, or 0 for longer than anything in the PCI core takes
+ *
+ * Return: true if it has ended.
+ */
+bool kunit_pci_wait(struct kunit_pci_thread *thread, unsigned long timeout)
+{
+	return wait_for_completion_timeout(&thread->done, timeout ?: PATIENCE);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_wait);

@@ -3,13 +3,13 @@
  * KUnit tests for surprise removal with pciehp
  */
 
-#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
-#include <linux/kthread.h>
 #include <linux/pci.h>
+#include <linux/pm.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched.h>
+#include <linux/workqueue.h>
 
 #include <kunit/pci.h>
 #include <kunit/test.h>
@@ -19,17 +19,27 @@
 #include "../pcie/portdrv.h"
 
 #define NR_VFS	4
+#define NR_FNS	(1 + NR_VFS)
+#define OTHER	0x1234		/* Device ID of another card, without driver */
 
 /* A slot with an SR-IOV card, half of its VFs on a virtual bus */
 struct pciehp_ctx {
 	struct pci_driver drv;
-	struct kunit_pci_fn *port, *pf;
+	struct kunit_pci_fn *port_fn, *pf;
+	struct pci_dev *port;
 	struct controller *ctrl;
 	int probed, removed, marked;
 	bool yank_and_reset;	/* what ->remove() of the PF shall do */
+	int ret;		/* of a thread */
 };
 
 /* pciehp polls after 10 seconds, and then once a second: don't wait for it */
+static void pciehp_look(struct pciehp_ctx *ctx)
+{
+	wake_up_process(ctx->ctrl->poll_thread);
+	msleep(20);
+}
+
 static bool pciehp_poll_until(struct pciehp_ctx *ctx, int *count, int target)
 {
 	int i;
@@ -37,10 +47,28 @@ static bool pciehp_poll_until(struct pciehp_ctx *ctx, int *count, int target)
 	for (i = 0; i < 1000; i++) {
 		if (READ_ONCE(*count) == target && !READ_ONCE(ctx->ctrl->ist_running))
 			return true;
-		wake_up_process(ctx->ctrl->poll_thread);
-		msleep(20);
+		pciehp_look(ctx);
 	}
 	return false;
+}
+
+/* Until pciehp has dealt with all that the slot has told */
+static bool pciehp_settle(struct pciehp_ctx *ctx)
+{
+	int i, quiet = 0;
+	u16 sltsta;
+
+	for (i = 0; i < 1000 && quiet < 3; i++) {
+		pciehp_look(ctx);
+		pcie_capability_read_word(ctx->port, PCI_EXP_SLTSTA, &sltsta);
+		if (sltsta & ~PCI_EXP_SLTSTA_PDS ||
+		    atomic_read(&ctx->ctrl->pending_events) ||
+		    READ_ONCE(ctx->ctrl->ist_running))
+			quiet = 0;
+		else
+			quiet++;
+	}
+	return quiet == 3;
 }
 
 static int pciehp_test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -48,7 +76,15 @@ static int pciehp_test_probe(struct pci_dev *pdev, const struct pci_device_id *i
 	struct pciehp_ctx *ctx = container_of(pdev->driver, struct pciehp_ctx, drv);
 	int ret;
 
+	/*
+	 * Turning the slot off and on makes the link go and come.  pciehp ignores
+	 * that up to here, but if it has to poll, it gets to know only later.
+	 */
+	if (ctx->ctrl && POWER_CTRL(ctx->ctrl))
+		pcie_clear_hotplug_events(ctx->ctrl);
+
 	ret = pci_enable_device(pdev);
+	pci_set_master(pdev);
 	if (!ret && pdev->is_physfn)
 		ret = pci_enable_sriov(pdev, NR_VFS);
 	ctx->probed++;
@@ -62,10 +98,8 @@ static void pciehp_test_remove(struct pci_dev *pdev)
 
 	if (pdev->is_physfn && ctx->yank_and_reset) {
 		kunit_pci_yank(ctx->pf);
-		for (i = 0; i < 1000 && !pci_dev_is_disconnected(pdev); i++) {
-			wake_up_process(ctx->ctrl->poll_thread);
-			msleep(20);
-		}
+		for (i = 0; i < 1000 && !pci_dev_is_disconnected(pdev); i++)
+			pciehp_look(ctx);
 		pciehp_reset_slot(&ctx->ctrl->hotplug_slot, PCI_RESET_DO_RESET);
 	}
 	if (pdev->is_physfn)
@@ -80,9 +114,6 @@ static const struct pci_device_id pciehp_test_ids[] = {
 	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_VF) },
 	{ }
 };
-
-KUNIT_DEFINE_ACTION_WRAPPER(pci_unregister_driver_wrapper,
-			    pci_unregister_driver, struct pci_driver *);
 
 static void pciehp_restore_poll_mode(void *data)
 {
@@ -105,24 +136,19 @@ static void pciehp_mark(void *data)
 		pci_bus_set_disconnected(port->subordinate);
 }
 
-static struct pciehp_ctx *pciehp_init(struct kunit *test)
+static int pciehp_init(struct kunit *test, u32 caps)
 {
+	struct pciehp_ctx *ctx = kunit_pci_zalloc(test, sizeof(*ctx));
 	struct kunit_pci_host *host;
-	struct pciehp_ctx *ctx;
 	struct device *service;
-	struct pci_dev *port;
 	int ret;
 
-	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	test->priv = ctx;
 	ctx->drv.name = "kunit-pciehp";
 	ctx->drv.id_table = pciehp_test_ids;
 	ctx->drv.probe = pciehp_test_probe;
 	ctx->drv.remove = pciehp_test_remove;
-	KUNIT_ASSERT_EQ(test, 0, pci_register_driver(&ctx->drv));
-	ret = kunit_add_action_or_reset(test, pci_unregister_driver_wrapper,
-					&ctx->drv);
-	KUNIT_ASSERT_EQ(test, 0, ret);
+	kunit_pci_register_driver(test, &ctx->drv);
 
 	/* To be restored after the slot is gone */
 	ret = kunit_add_action(test, pciehp_restore_poll_mode,
@@ -131,63 +157,354 @@ static struct pciehp_ctx *pciehp_init(struct kunit *test)
 	pciehp_poll_mode = true;
 
 	host = kunit_pci_alloc_host(test);
-	KUNIT_ASSERT_NOT_NULL(test, host);
-	ctx->port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
-				       PCI_EXP_TYPE_ROOT_PORT);
-	kunit_pci_add_slot(ctx->port);
-	ctx->pf = kunit_pci_add_endpoint(host, ctx->port, 0);
+	ctx->port_fn = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
+					  PCI_EXP_TYPE_ROOT_PORT);
+	kunit_pci_add_slot(ctx->port_fn, caps);
+	ctx->pf = kunit_pci_add_endpoint(host, ctx->port_fn, 0);
 	kunit_pci_add_sriov(ctx->pf, NR_VFS, 254, 1);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	kunit_pci_probe_host(host);
 
-	port = kunit_pci_get_dev(test, ctx->port);
-	KUNIT_ASSERT_NOT_NULL(test, port);
-	ret = kunit_add_action_or_reset(test, pciehp_mark, port);
+	ctx->port = kunit_pci_get_dev(test, ctx->port_fn);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->port);
+	ret = kunit_add_action_or_reset(test, pciehp_mark, ctx->port);
 	KUNIT_ASSERT_EQ(test, 0, ret);
 
 	/* With its parent suspended, pciehp_isr() never says that it is done */
-	pm_runtime_get_sync(port->dev.parent);
-	ret = kunit_add_action_or_reset(test, pciehp_suspend_parent, port);
+	pm_runtime_get_sync(ctx->port->dev.parent);
+	ret = kunit_add_action_or_reset(test, pciehp_suspend_parent, ctx->port);
 	KUNIT_ASSERT_EQ(test, 0, ret);
 
-	service = pcie_port_find_device(port, PCIE_PORT_SERVICE_HP);
+	service = pcie_port_find_device(ctx->port, PCIE_PORT_SERVICE_HP);
 	KUNIT_ASSERT_NOT_NULL(test, service);
 	ctx->ctrl = get_service_data(to_pcie_device(service));
 	KUNIT_ASSERT_NOT_NULL(test, ctx->ctrl);
-	KUNIT_ASSERT_EQ(test, ctx->probed, 1 + NR_VFS);
-	return ctx;
+	KUNIT_ASSERT_EQ(test, ctx->probed, NR_FNS);
+	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
+	return 0;
+}
+
+/* Nothing that the slot could have, as for NVMe or Thunderbolt */
+static int pciehp_plain_init(struct kunit *test)
+{
+	return pciehp_init(test, PCI_EXP_SLTCAP_NCCS);
+}
+
+/* A button and indicators */
+static int pciehp_full_init(struct kunit *test)
+{
+	return pciehp_init(test, PCI_EXP_SLTCAP_ABP | PCI_EXP_SLTCAP_AIP |
+			   PCI_EXP_SLTCAP_PIP);
+}
+
+static void expect_no_access(struct kunit *test, struct kunit_pci_fn *fn, const char *what)
+{
+	struct kunit_pci_count count = kunit_pci_take_count(fn);
+
+	KUNIT_EXPECT_EQ_MSG(test, count.reads, 0, "%s", what);
+	KUNIT_EXPECT_EQ_MSG(test, count.writes, 0, "%s", what);
 }
 
 /* Pull the card out, put one in, and again */
 static void test_surprise_removal(struct kunit *test)
 {
-	struct pciehp_ctx *ctx = pciehp_init(test);
-	struct kunit_pci_count count;
+	struct pciehp_ctx *ctx = test->priv;
 	int i, n;
 
 	for (n = 1; n <= 2; n++) {
-		kunit_pci_count(ctx->pf);
+		kunit_pci_take_count(ctx->pf);
 		for (i = 0; i < NR_VFS; i++)
-			kunit_pci_count(kunit_pci_vf(ctx->pf, i));
+			kunit_pci_take_count(kunit_pci_vf(ctx->pf, i));
 
 		kunit_pci_yank(ctx->pf);
-		KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed,
-							  n * (1 + NR_VFS)));
-		KUNIT_EXPECT_EQ(test, ctx->marked, n * (1 + NR_VFS));
+		KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, n * NR_FNS));
+		KUNIT_EXPECT_EQ(test, ctx->marked, n * NR_FNS);
 		KUNIT_EXPECT_NULL(test, kunit_pci_get_dev(test, ctx->pf));
-		for (i = 0; i < NR_VFS; i++) {
-			count = kunit_pci_count(kunit_pci_vf(ctx->pf, i));
-			KUNIT_EXPECT_EQ_MSG(test, count.reads, 0, "VF %d", i);
-			KUNIT_EXPECT_EQ_MSG(test, count.writes, 0, "VF %d", i);
-		}
-		count = kunit_pci_count(ctx->pf);
-		KUNIT_EXPECT_EQ(test, count.reads, 0);
-		KUNIT_EXPECT_EQ(test, count.writes, 0);
+		for (i = 0; i < NR_VFS; i++)
+			expect_no_access(test, kunit_pci_vf(ctx->pf, i), "VF");
+		expect_no_access(test, ctx->pf, "PF");
 
 		kunit_pci_plug(ctx->pf, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
-		KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->probed,
-							  (n + 1) * (1 + NR_VFS)));
+		KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->probed, (n + 1) * NR_FNS));
 		KUNIT_EXPECT_NOT_NULL(test, kunit_pci_get_dev(test, ctx->pf));
 	}
+}
+
+static int pciehp_disable_fn(void *data)
+{
+	struct pciehp_ctx *ctx = data;
+
+	ctx->ret = pciehp_sysfs_disable_slot(&ctx->ctrl->hotplug_slot);
+	return 0;
+}
+
+static int pciehp_enable_fn(void *data)
+{
+	struct pciehp_ctx *ctx = data;
+
+	ctx->ret = pciehp_sysfs_enable_slot(&ctx->ctrl->hotplug_slot);
+	return 0;
+}
+
+/* A card that is to be removed is there: its drivers get to know it as such */
+static void expect_orderly(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+	u16 cmd;
+
+	KUNIT_EXPECT_EQ(test, ctx->removed, NR_FNS);
+	KUNIT_EXPECT_EQ(test, ctx->marked, 0);
+	KUNIT_EXPECT_NULL(test, kunit_pci_get_dev(test, ctx->pf));
+	KUNIT_EXPECT_GT(test, kunit_pci_take_count(ctx->pf).writes, 0);
+	if (POWER_CTRL(ctx->ctrl)) {
+		KUNIT_EXPECT_FALSE(test, kunit_pci_powered(ctx->port_fn));
+		return;
+	}
+	pci_bus_read_config_word(ctx->port->subordinate, 0, PCI_COMMAND, &cmd);
+	KUNIT_EXPECT_EQ(test, cmd & (PCI_COMMAND_INTX_DISABLE | PCI_COMMAND_MASTER),
+			PCI_COMMAND_INTX_DISABLE);
+}
+
+/* Turn the slot off and on by "power" in sysfs */
+static void test_orderly_removal(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+	struct kunit_pci_thread *thread;
+
+	kunit_pci_take_count(ctx->pf);
+	thread = kunit_pci_run(test, pciehp_disable_fn, ctx);
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(thread, 0));
+	KUNIT_EXPECT_EQ(test, ctx->ret, 0);
+	expect_orderly(test);
+
+	thread = kunit_pci_run(test, pciehp_enable_fn, ctx);
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->probed, 2 * NR_FNS));
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(thread, 0));
+	KUNIT_EXPECT_EQ(test, ctx->ret, 0);
+	KUNIT_EXPECT_EQ(test, ctx->ctrl->state, ON_STATE);
+}
+
+/* Five seconds later */
+static void pciehp_button_time_is_up(struct pciehp_ctx *ctx)
+{
+	mod_delayed_work(system_percpu_wq, &ctx->ctrl->button_work, 0);
+	flush_delayed_work(&ctx->ctrl->button_work);
+}
+
+static void press_button(struct kunit *test, u8 state)
+{
+	struct pciehp_ctx *ctx = test->priv;
+
+	kunit_pci_press_button(ctx->port_fn);
+	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
+	KUNIT_EXPECT_EQ(test, ctx->ctrl->state, state);
+	KUNIT_EXPECT_EQ(test, delayed_work_pending(&ctx->ctrl->button_work),
+			state == BLINKINGOFF_STATE || state == BLINKINGON_STATE);
+	KUNIT_EXPECT_EQ(test, ctx->removed, ctx->probed - NR_FNS +
+			(state == OFF_STATE || state == BLINKINGON_STATE) * NR_FNS);
+}
+
+/* The same by the Attention Button: to press it again is to change one's mind */
+static void test_button(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+
+	kunit_pci_take_count(ctx->pf);
+	press_button(test, BLINKINGOFF_STATE);
+	press_button(test, ON_STATE);
+	press_button(test, BLINKINGOFF_STATE);
+	pciehp_button_time_is_up(ctx);
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
+	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
+	expect_orderly(test);
+}
+
+/* The card is pulled out before the five seconds are over */
+static void test_yank_after_button(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+
+	press_button(test, BLINKINGOFF_STATE);
+	kunit_pci_yank(ctx->pf);
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
+	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
+	KUNIT_EXPECT_EQ(test, ctx->marked, NR_FNS);
+	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&ctx->ctrl->button_work));
+	KUNIT_EXPECT_EQ(test, ctx->ctrl->state, OFF_STATE);
+}
+
+static void link_down(struct pciehp_ctx *ctx)
+{
+	kunit_pci_set_link(ctx->port_fn, false);
+}
+
+static void link_up(struct pciehp_ctx *ctx)
+{
+	kunit_pci_set_link(ctx->port_fn, true);
+}
+
+static void link_blinks(struct pciehp_ctx *ctx)
+{
+	link_down(ctx);
+	link_up(ctx);
+}
+
+static void presence_blinks(struct pciehp_ctx *ctx)
+{
+	kunit_pci_glitch_presence(ctx->port_fn);
+}
+
+static void card_blinks(struct pciehp_ctx *ctx)
+{
+	kunit_pci_yank(ctx->pf);
+	kunit_pci_restore(ctx->pf);
+}
+
+static void other_card(struct pciehp_ctx *ctx)
+{
+	kunit_pci_yank(ctx->pf);
+	kunit_pci_plug(ctx->pf, KUNIT_PCI_ID(OTHER));
+}
+
+static const struct pciehp_event {
+	const char *desc;
+	void (*happen)(struct pciehp_ctx *ctx);
+	void (*then)(struct pciehp_ctx *ctx);
+	u16 device;		/* which is there in the end */
+} pciehp_events[] = {
+	{ "link down, then up", link_down, link_up, KUNIT_PCI_ENDPOINT },
+	{ "link down and up", link_blinks, NULL, KUNIT_PCI_ENDPOINT },
+	{ "presence lost and found", presence_blinks, NULL, KUNIT_PCI_ENDPOINT },
+	{ "card out and in", card_blinks, NULL, KUNIT_PCI_ENDPOINT },
+	{ "another card", other_card, NULL, OTHER },
+};
+
+KUNIT_ARRAY_PARAM_DESC(pciehp_event, pciehp_events, desc);
+
+/*
+ * Whatever it was that changed, the card may not be the same.  What was found
+ * before is gone for its drivers, what is there now is found.
+ */
+static void test_event(struct kunit *test)
+{
+	const struct pciehp_event *event = test->param_value;
+	struct pciehp_ctx *ctx = test->priv;
+	int probed = (event->device == OTHER ? 1 : 2) * NR_FNS;
+	struct pci_dev *pdev;
+
+	event->happen(ctx);
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
+	KUNIT_EXPECT_EQ(test, ctx->marked, NR_FNS);
+	if (event->then) {
+		KUNIT_EXPECT_TRUE(test, pciehp_settle(ctx));
+		KUNIT_EXPECT_NULL(test, kunit_pci_get_dev(test, ctx->pf));
+		KUNIT_EXPECT_EQ(test, ctx->probed, NR_FNS);
+		event->then(ctx);
+	}
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->probed, probed));
+	if (!POWER_CTRL(ctx->ctrl))
+		KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
+	KUNIT_EXPECT_EQ(test, ctx->removed, NR_FNS);
+	pdev = kunit_pci_get_dev(test, ctx->pf);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	KUNIT_EXPECT_EQ(test, pdev->device, event->device);
+	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(pdev));
+}
+
+static void nothing(struct pciehp_ctx *ctx)
+{
+}
+
+static void yank(struct pciehp_ctx *ctx)
+{
+	kunit_pci_yank(ctx->pf);
+}
+
+/* Unnoticed, because the system was asleep or the slot in a reset */
+static void replace(struct pciehp_ctx *ctx)
+{
+	kunit_pci_plug(ctx->pf, KUNIT_PCI_ID(OTHER));
+}
+
+static const struct pciehp_while {
+	const char *desc;
+	void (*happen)(struct pciehp_ctx *ctx);
+	bool gone;
+} pciehp_whiles[] = {
+	{ "same card", nothing, false },
+	{ "link down and up", link_blinks, false },
+	{ "card replaced", replace, true },
+	{ "card pulled out", yank, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(pciehp_while, pciehp_whiles, desc);
+
+static void expect_gone(struct kunit *test, bool gone)
+{
+	struct pciehp_ctx *ctx = test->priv;
+
+	if (gone)
+		KUNIT_EXPECT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
+	else
+		KUNIT_EXPECT_TRUE(test, pciehp_settle(ctx));
+	KUNIT_EXPECT_EQ(test, ctx->removed, gone * NR_FNS);
+	KUNIT_EXPECT_EQ(test, ctx->marked, gone * NR_FNS);
+	KUNIT_EXPECT_EQ(test, ctx->probed, NR_FNS);
+}
+
+/* A reset of the slot is no removal, unless the card is another one thereafter */
+static void test_reset_slot(struct kunit *test)
+{
+	const struct pciehp_while *w = test->param_value;
+	struct pciehp_ctx *ctx = test->priv;
+
+	pciehp_reset_slot(&ctx->ctrl->hotplug_slot, PCI_RESET_DO_RESET);
+	w->happen(ctx);
+	expect_gone(test, w->gone);
+}
+
+/* The same for a reset of what is above, after an error */
+static void test_slot_reset(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+	const struct pci_error_handlers *err = ctx->port->driver->err_handler;
+
+	link_blinks(ctx);
+	err->slot_reset(ctx->port);
+	expect_gone(test, false);
+
+	link_down(ctx);
+	err->slot_reset(ctx->port);
+	expect_gone(test, true);
+}
+
+/* What happens while the system sleeps is found out before drivers resume */
+static void test_resume(struct kunit *test)
+{
+	const struct pciehp_while *w = test->param_value;
+	struct pciehp_ctx *ctx = test->priv;
+	const struct dev_pm_ops *pm = ctx->port->driver->driver.pm;
+	struct pci_dev *pf, *vf;
+
+	pf = kunit_pci_get_dev(test, ctx->pf);
+	vf = kunit_pci_get_dev(test, kunit_pci_vf(ctx->pf, NR_VFS - 1));
+	KUNIT_ASSERT_NOT_NULL(test, pf);
+	KUNIT_ASSERT_NOT_NULL(test, vf);
+	KUNIT_ASSERT_NE(test, pf->bus->number, vf->bus->number);
+
+	KUNIT_EXPECT_EQ(test, 0, pm->suspend(&ctx->port->dev));
+	w->happen(ctx);
+	KUNIT_EXPECT_EQ(test, 0, pm->resume_noirq(&ctx->port->dev));
+	KUNIT_EXPECT_EQ(test, pci_dev_is_disconnected(pf), w->gone);
+	KUNIT_EXPECT_EQ(test, pci_dev_is_disconnected(vf), w->gone);
+	KUNIT_EXPECT_EQ(test, 0, pm->resume(&ctx->port->dev));
+	expect_gone(test, w->gone);
+}
+
+static int pciehp_remove_fn(void *data)
+{
+	pci_stop_and_remove_bus_device_locked(data);
+	return 0;
 }
 
 /*
@@ -196,51 +513,49 @@ static void test_surprise_removal(struct kunit *test)
  */
 static void test_reset_slot_during_removal(struct kunit *test)
 {
-	struct pciehp_ctx *ctx = pciehp_init(test);
+	struct pciehp_ctx *ctx = test->priv;
 	struct pci_dev *pf = kunit_pci_get_dev(test, ctx->pf);
+	struct kunit_pci_thread *thread;
 
 	KUNIT_ASSERT_NOT_NULL(test, pf);
 	ctx->yank_and_reset = true;
-	pci_stop_and_remove_bus_device_locked(pf);
-	KUNIT_EXPECT_EQ(test, ctx->removed, 1 + NR_VFS);
-	KUNIT_EXPECT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, 1 + NR_VFS));
+	thread = kunit_pci_run(test, pciehp_remove_fn, pf);
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(thread, 0));
+	KUNIT_EXPECT_EQ(test, ctx->removed, NR_FNS);
+	KUNIT_EXPECT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
 }
 
 /* Nobody waits for a port that is gone to complete a command */
 static void test_disconnected_port(struct kunit *test)
 {
-	struct pciehp_ctx *ctx = pciehp_init(test);
-	struct pci_dev *port = kunit_pci_get_dev(test, ctx->port);
-	struct kunit_pci_count count;
+	struct pciehp_ctx *ctx = test->priv;
+	struct kunit_pci_thread *thread;
 	unsigned long start;
 
-	KUNIT_ASSERT_NOT_NULL(test, port);
 	ctx->ctrl->slot_cap &= ~PCI_EXP_SLTCAP_NCCS;
-	kunit_pci_yank(ctx->port);
-	pci_bus_set_disconnected(port->bus);
-	kunit_pci_count(ctx->port);
+	kunit_pci_yank(ctx->port_fn);
+	pci_bus_set_disconnected(ctx->port->bus);
+	kunit_pci_take_count(ctx->port_fn);
 
 	start = jiffies;
-	pci_stop_and_remove_bus_device_locked(port);
+	thread = kunit_pci_run(test, pciehp_remove_fn, ctx->port);
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(thread, 0));
 	KUNIT_EXPECT_LT(test, jiffies - start, HZ);
-	KUNIT_EXPECT_EQ(test, ctx->removed, 1 + NR_VFS);
-	count = kunit_pci_count(ctx->port);
-	KUNIT_EXPECT_EQ(test, count.reads, 0);
-	KUNIT_EXPECT_EQ(test, count.writes, 0);
+	KUNIT_EXPECT_EQ(test, ctx->removed, NR_FNS);
+	expect_no_access(test, ctx->port_fn, "port");
 }
 
-struct error_reset {
-	struct completion done;
-	struct pci_dev *port;
-	int ret;
-};
-
-static int error_reset_thread(void *data)
+static int pciehp_error_reset_fn(void *data)
 {
-	struct error_reset *reset = data;
+	struct pciehp_ctx *ctx = data;
 
-	reset->ret = pci_bus_error_reset(reset->port);
-	complete(&reset->done);
+	ctx->ret = pci_bus_error_reset(ctx->port);
+	return 0;
+}
+
+static int pciehp_assign_slot_fn(void *data)
+{
+	pci_dev_assign_slot(data);
 	return 0;
 }
 
@@ -250,49 +565,63 @@ static int error_reset_thread(void *data)
  */
 static void test_error_reset_during_scan(struct kunit *test)
 {
-	struct pciehp_ctx *ctx = pciehp_init(test);
+	struct pciehp_ctx *ctx = test->priv;
 	struct pci_dev *pf = kunit_pci_get_dev(test, ctx->pf);
-	struct error_reset reset = {
-		.port = kunit_pci_get_dev(test, ctx->port),
-	};
-	struct task_struct *task;
+	struct kunit_pci_thread *reset, *scan;
 	bool waits = false;
 	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, pf);
-	KUNIT_ASSERT_NOT_NULL(test, reset.port);
-	init_completion(&reset.done);
-	task = kthread_create(error_reset_thread, &reset, "kunit-pciehp");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-
 	down_read_nested(&ctx->ctrl->reset_lock, ctx->ctrl->depth);
-	wake_up_process(task);
+	reset = kunit_pci_run(test, pciehp_error_reset_fn, ctx);
 	for (i = 0; i < 1000 && !waits; i++) {
 		msleep(20);
 		waits = rwsem_is_contended(&ctx->ctrl->reset_lock);
 	}
-	pci_dev_assign_slot(pf);
+	scan = kunit_pci_run(test, pciehp_assign_slot_fn, pf);
+	KUNIT_EXPECT_TRUE(test, kunit_pci_wait(scan, 10 * HZ));
 	up_read(&ctx->ctrl->reset_lock);
 
-	wait_for_completion(&reset.done);
+	KUNIT_EXPECT_TRUE(test, kunit_pci_wait(reset, 0));
 	KUNIT_EXPECT_TRUE(test, waits);
-	KUNIT_EXPECT_EQ(test, reset.ret, 0);
+	KUNIT_EXPECT_EQ(test, ctx->ret, 0);
 }
 
 static struct kunit_case pciehp_cases[] = {
 	KUNIT_CASE(test_surprise_removal),
+	KUNIT_CASE(test_orderly_removal),
+	KUNIT_CASE_PARAM(test_event, pciehp_event_gen_params),
+	KUNIT_CASE_PARAM(test_reset_slot, pciehp_while_gen_params),
+	KUNIT_CASE(test_slot_reset),
+	KUNIT_CASE_PARAM(test_resume, pciehp_while_gen_params),
 	KUNIT_CASE(test_reset_slot_during_removal),
 	KUNIT_CASE(test_error_reset_during_scan),
 	KUNIT_CASE(test_disconnected_port),
 	{}
 };
 
+static struct kunit_case pciehp_full_cases[] = {
+	KUNIT_CASE(test_surprise_removal),
+	KUNIT_CASE(test_orderly_removal),
+	KUNIT_CASE(test_button),
+	KUNIT_CASE(test_yank_after_button),
+	KUNIT_CASE_PARAM(test_event, pciehp_event_gen_params),
+	{}
+};
+
 static struct kunit_suite pciehp_suite = {
 	.name = "pciehp",
+	.init = pciehp_plain_init,
 	.test_cases = pciehp_cases,
 };
 
-kunit_test_suite(pciehp_suite);
+static struct kunit_suite pciehp_full_suite = {
+	.name = "pciehp_full",
+	.init = pciehp_full_init,
+	.test_cases = pciehp_full_cases,
+};
+
+kunit_test_suites(&pciehp_suite, &pciehp_full_suite);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit tests for surprise removal with pciehp");

@@ -3,6 +3,7 @@
  * KUnit tests for what the PCI core knows of the presence of a device
  */
 
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/pci.h>
@@ -69,7 +70,6 @@ static void presence_init(struct kunit *test, struct presence_ctx *ctx,
 	struct kunit_pci_host *host = kunit_pci_alloc_host(test);
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, host);
 	ctx->port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
 				       PCI_EXP_TYPE_ROOT_PORT);
 	if (target->switched) {
@@ -81,7 +81,7 @@ static void presence_init(struct kunit *test, struct presence_ctx *ctx,
 	ctx->fn = kunit_pci_add_endpoint(host, ctx->port, 0);
 	if (target->vf_offset)
 		kunit_pci_add_sriov(ctx->fn, NR_VFS, target->vf_offset, 1);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	kunit_pci_probe_host(host);
 
 	ctx->pf = kunit_pci_get_dev(test, ctx->fn);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->pf);
@@ -130,7 +130,7 @@ static void presence_set_answer(struct presence_ctx *ctx, bool switched,
 static void expect_reads(struct kunit *test, struct kunit_pci_fn *fn,
 			 unsigned int reads, const char *row)
 {
-	struct kunit_pci_count count = kunit_pci_count(fn);
+	struct kunit_pci_count count = kunit_pci_take_count(fn);
 
 	KUNIT_EXPECT_EQ_MSG(test, count.reads, reads, "%s", row);
 	KUNIT_EXPECT_EQ_MSG(test, count.writes, 0, "%s", row);
@@ -159,10 +159,10 @@ static void test_predicates(struct kunit *test)
 			/* The presence of a VF is that of its PF, unmarked here */
 			asked = ctx.vf || s != pci_channel_io_perm_failure;
 			WRITE_ONCE(ctx.pdev->error_state, s);
-			kunit_pci_count(ctx.fn);
-			kunit_pci_count(ctx.port);
+			kunit_pci_take_count(ctx.fn);
+			kunit_pci_take_count(ctx.port);
 			if (ctx.vf)
-				kunit_pci_count(ctx.vf);
+				kunit_pci_take_count(ctx.vf);
 
 			KUNIT_EXPECT_EQ_MSG(test, pci_dev_is_disconnected(ctx.pdev),
 					    s == pci_channel_io_perm_failure, "%s", row);
@@ -185,7 +185,7 @@ static void test_predicates(struct kunit *test)
 	/* A VF is absent with its PF, without a look at the hardware */
 	if (ctx.vf) {
 		pci_dev_set_disconnected(ctx.pf, NULL);
-		kunit_pci_count(ctx.fn);
+		kunit_pci_take_count(ctx.fn);
 		KUNIT_EXPECT_FALSE(test, pci_device_is_present(ctx.pdev));
 		KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.pdev));
 		expect_reads(test, ctx.fn, 0, "PF marked");
@@ -202,7 +202,7 @@ static void test_config_accessors(struct kunit *test)
 
 	presence_init(test, &ctx, &presence_targets[0]);
 	pci_dev_set_disconnected(ctx.pdev, NULL);
-	kunit_pci_count(ctx.fn);
+	kunit_pci_take_count(ctx.fn);
 
 	byte = 0, word = 0, dword = 0;
 	KUNIT_EXPECT_EQ(test, pci_read_config_byte(ctx.pdev, 0, &byte),
@@ -295,6 +295,9 @@ static void test_set_io_state_race(struct kunit *test)
 	unsigned int i, j, lost = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	/* On one processor, what goes wrong is a matter of a single instruction */
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "this takes two processors");
 	pdev->error_state = pci_channel_io_normal;
 	task = kthread_run(presence_recover, pdev, "kunit-pci-recover");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);

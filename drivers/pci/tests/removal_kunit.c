@@ -6,7 +6,6 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
-#include <linux/kthread.h>
 #include <linux/msi.h>
 #include <linux/pci.h>
 
@@ -57,7 +56,6 @@ static void removal_init(struct kunit *test, struct removal_ctx *ctx,
 	struct kunit_pci_host *host = kunit_pci_alloc_host(test);
 	int ret, i, nr_virtual = 0;
 
-	KUNIT_ASSERT_NOT_NULL(test, host);
 	ctx->host = host;
 	ctx->root_fn = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
 					  PCI_EXP_TYPE_ROOT_PORT);
@@ -72,7 +70,7 @@ static void removal_init(struct kunit *test, struct removal_ctx *ctx,
 	apart = kunit_pci_add_endpoint(host, NULL, PCI_DEVFN(2, 0));
 	if (offset)
 		kunit_pci_add_sriov(ctx->pf_fn, NR_VFS, offset->offset, 1);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	kunit_pci_probe_host(host);
 
 	ctx->root = kunit_pci_get_dev(test, ctx->root_fn);
 	ctx->up = kunit_pci_get_dev(test, up);
@@ -163,11 +161,10 @@ static void test_reset_disconnected(struct kunit *test)
 	struct pci_dev *pdev;
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, host);
 	port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
 				  PCI_EXP_TYPE_ROOT_PORT);
 	fn = kunit_pci_add_endpoint(host, port, 0);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	kunit_pci_probe_host(host);
 	pdev = kunit_pci_get_dev(test, fn);
 	KUNIT_ASSERT_NOT_NULL(test, pdev);
 	KUNIT_ASSERT_TRUE(test, pci_reset_supported(pdev));
@@ -175,19 +172,19 @@ static void test_reset_disconnected(struct kunit *test)
 
 	kunit_pci_yank(fn);
 	pci_dev_set_disconnected(pdev, NULL);
-	kunit_pci_count(port);
-	kunit_pci_count(fn);
+	kunit_pci_take_count(port);
+	kunit_pci_take_count(fn);
 
 	device_lock(&pdev->dev);
 	ret = __pci_reset_function_locked(pdev);
 	device_unlock(&pdev->dev);
 	KUNIT_EXPECT_EQ(test, ret, -ENOTTY);
-	KUNIT_EXPECT_EQ_MSG(test, kunit_pci_count(port).writes, 0, "function");
+	KUNIT_EXPECT_EQ_MSG(test, kunit_pci_take_count(port).writes, 0, "function");
 
 	KUNIT_EXPECT_EQ(test, pci_reset_bus(pdev), -ENOTTY);
-	KUNIT_EXPECT_EQ_MSG(test, kunit_pci_count(port).writes, 0, "bus");
+	KUNIT_EXPECT_EQ_MSG(test, kunit_pci_take_count(port).writes, 0, "bus");
 
-	count = kunit_pci_count(fn);
+	count = kunit_pci_take_count(fn);
 	KUNIT_EXPECT_EQ(test, count.reads, 0);
 	KUNIT_EXPECT_EQ(test, count.writes, 0);
 }
@@ -200,20 +197,21 @@ static void test_vf_bar_absent(struct kunit *test)
 	struct kunit_pci_count count;
 	struct pci_dev *pdev;
 
-	KUNIT_ASSERT_NOT_NULL(test, host);
 	port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
 				  PCI_EXP_TYPE_ROOT_PORT);
 	fn = kunit_pci_add_endpoint(host, port, 0);
 	kunit_pci_add_sriov(fn, NR_VFS, 8, 1);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	kunit_pci_probe_host(host);
 	pdev = kunit_pci_get_dev(test, fn);
 	KUNIT_ASSERT_NOT_NULL(test, pdev);
 
 	kunit_pci_yank(fn);
-	kunit_pci_count(fn);
-	/* This is to give no warning */
-	pci_update_resource(pdev, PCI_IOV_RESOURCES);
-	count = kunit_pci_count(fn);
+	kunit_pci_take_count(fn);
+	kunit_warning_suppress(test) {
+		pci_update_resource(pdev, PCI_IOV_RESOURCES);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 0);
+	}
+	count = kunit_pci_take_count(fn);
 	KUNIT_EXPECT_EQ(test, count.reads, 1);
 	KUNIT_EXPECT_EQ(test, count.writes, 0);
 }
@@ -224,9 +222,9 @@ static void test_wait_for_pending_disconnected(struct kunit *test)
 
 	removal_init(test, &ctx, NULL);
 	pci_dev_set_disconnected(ctx.pf, NULL);
-	kunit_pci_count(ctx.pf_fn);
+	kunit_pci_take_count(ctx.pf_fn);
 	KUNIT_EXPECT_EQ(test, pci_wait_for_pending_transaction(ctx.pf), 1);
-	KUNIT_EXPECT_EQ(test, kunit_pci_count(ctx.pf_fn).reads, 0);
+	KUNIT_EXPECT_EQ(test, kunit_pci_take_count(ctx.pf_fn).reads, 0);
 }
 
 static void test_sriov_disable_disconnected(struct kunit *test)
@@ -313,12 +311,11 @@ static void test_vf_holds_pf(struct kunit *test)
 	struct kunit_pci_fn *port, *fn;
 	int i, ret, base;
 
-	KUNIT_ASSERT_NOT_NULL(test, host);
 	port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
 				  PCI_EXP_TYPE_ROOT_PORT);
 	fn = kunit_pci_add_endpoint(host, port, 0);
 	kunit_pci_add_sriov(fn, NR_VFS, offset->offset, 1);
-	KUNIT_ASSERT_EQ(test, 0, kunit_pci_probe_host(host));
+	kunit_pci_probe_host(host);
 	pf = kunit_pci_get_dev(test, fn);
 	KUNIT_ASSERT_NOT_NULL(test, pf);
 
@@ -328,7 +325,7 @@ static void test_vf_holds_pf(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, ret);
 	for (i = 0; i < NR_VFS; i++) {
 		vfs[i] = removal_find_vf(pf, i);
-		KUNIT_EXPECT_NOT_NULL(test, vfs[i]);
+		KUNIT_ASSERT_NOT_NULL(test, vfs[i]);
 	}
 
 	pci_bus_set_disconnected(pf->bus);
@@ -345,6 +342,9 @@ static void test_vf_holds_pf(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, base, 1);
 	for (i = 0; i < NR_VFS; i++)
 		pci_dev_put(vfs[i]);
+	/* (CONFIG_DEBUG_KOBJECT_RELEASE puts it off) */
+	for (i = 0; i < 1000 && kref_read(&pf->dev.kobj.kref) > 1; i++)
+		msleep(20);
 	KUNIT_EXPECT_EQ(test, kref_read(&pf->dev.kobj.kref), 1);
 }
 
@@ -373,7 +373,7 @@ static void recovery_stop(struct removal_driver *rdrv, enum recovery_step step)
 	if (rdrv->step != step)
 		return;
 	complete_all(&rdrv->reached);
-	wait_for_completion(&rdrv->go_on);
+	wait_for_completion_timeout(&rdrv->go_on, 10 * HZ);
 }
 
 static int removal_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -395,7 +395,7 @@ static void removal_remove(struct pci_dev *pdev)
 
 	if (pdev == rdrv->pf && rdrv->wait_in_remove) {
 		complete_all(&rdrv->reached);
-		wait_for_completion(&rdrv->go_on);
+		wait_for_completion_timeout(&rdrv->go_on, 10 * HZ);
 	}
 
 	rdrv->removed++;
@@ -410,11 +410,11 @@ static void removal_remove(struct pci_dev *pdev)
 		kunit_pci_yank(rdrv->yank);
 		pci_bus_set_disconnected(pdev->bus);
 	}
-	kunit_pci_count(rdrv->fn);
+	kunit_pci_take_count(rdrv->fn);
 	pci_read_config_dword(pdev, PCI_VENDOR_ID, &id);
 	pci_disable_sriov(pdev);
 	pci_disable_device(pdev);
-	count = kunit_pci_count(rdrv->fn);
+	count = kunit_pci_take_count(rdrv->fn);
 	rdrv->reads = count.reads;
 	rdrv->writes = count.writes;
 }
@@ -469,15 +469,10 @@ static const struct pci_device_id removal_ids[] = {
 	{ }
 };
 
-KUNIT_DEFINE_ACTION_WRAPPER(pci_unregister_driver_wrapper,
-			    pci_unregister_driver, struct pci_driver *);
-
 static struct removal_driver *removal_register_driver(struct kunit *test)
 {
-	struct removal_driver *rdrv = kunit_kzalloc(test, sizeof(*rdrv), GFP_KERNEL);
-	int ret;
+	struct removal_driver *rdrv = kunit_pci_zalloc(test, sizeof(*rdrv));
 
-	KUNIT_ASSERT_NOT_NULL(test, rdrv);
 	rdrv->drv.name = "kunit-pci-removal";
 	rdrv->drv.id_table = removal_ids;
 	rdrv->drv.probe = removal_probe;
@@ -485,10 +480,7 @@ static struct removal_driver *removal_register_driver(struct kunit *test)
 	rdrv->drv.err_handler = &removal_err_handler;
 	init_completion(&rdrv->reached);
 	init_completion(&rdrv->go_on);
-	KUNIT_ASSERT_EQ(test, 0, pci_register_driver(&rdrv->drv));
-	ret = kunit_add_action_or_reset(test, pci_unregister_driver_wrapper,
-					&rdrv->drv);
-	KUNIT_ASSERT_EQ(test, 0, ret);
+	kunit_pci_register_driver(test, &rdrv->drv);
 	return rdrv;
 }
 
@@ -522,7 +514,7 @@ static void test_driver_remove(struct kunit *test)
 	/* PF, VFs, sibling; and the other two that nothing happens to */
 	KUNIT_EXPECT_EQ(test, rdrv->probed, 2 + time->nr_vfs + 2);
 
-	kunit_pci_count(ctx.pf_fn);
+	kunit_pci_take_count(ctx.pf_fn);
 	if (time->when == YANK_BEFORE || time->when == YANK_UNNOTICED)
 		kunit_pci_yank(ctx.port_fn);
 	if (time->when == YANK_BEFORE)
@@ -544,16 +536,22 @@ static void test_driver_remove(struct kunit *test)
 		KUNIT_EXPECT_GT(test, rdrv->reads, 0);
 		KUNIT_EXPECT_GT(test, rdrv->writes, 0);
 	}
-	count = kunit_pci_count(ctx.pf_fn);
+	count = kunit_pci_take_count(ctx.pf_fn);
 	if (time->when == YANK_BEFORE || time->when == YANK_DURING) {
 		KUNIT_EXPECT_EQ_MSG(test, count.reads, 0, "after ->remove()");
 		KUNIT_EXPECT_EQ_MSG(test, count.writes, 0, "after ->remove()");
 	}
 }
 
+static int removal_remove_fn(void *data)
+{
+	pci_stop_and_remove_bus_device_locked(data);
+	return 0;
+}
+
 struct removal_reset {
 	struct pci_dev *pdev;
-	struct completion done;
+	struct kunit_pci_thread *thread;
 	int ret;
 };
 
@@ -562,70 +560,68 @@ static int removal_reset_fn(void *data)
 	struct removal_reset *reset = data;
 
 	reset->ret = pci_reset_function(reset->pdev);
-	complete_all(&reset->done);
 	return 0;
 }
 
-/* Returns when the reset of @pdev, which is @fn, waits for it */
-static void removal_start_reset(struct kunit *test, struct removal_reset *reset,
-				struct pci_dev *pdev, struct kunit_pci_fn *fn)
+/* Returns when FLR of @pdev, which is @fn, is done, and it is waited for */
+static struct removal_reset *removal_start_reset(struct kunit *test,
+						 struct pci_dev *pdev,
+						 struct kunit_pci_fn *fn)
 {
-	struct task_struct *task;
+	struct removal_reset *reset = kunit_pci_zalloc(test, sizeof(*reset));
+	int i, rrs = 0;
 
+	kunit_pci_set_reset_rrs(fn, KUNIT_PCI_RRS_FOREVER);
 	reset->pdev = pdev;
-	init_completion(&reset->done);
-	task = kthread_run(removal_reset_fn, reset, "kunit-pci-reset");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-
-	/* FLR takes 100 ms, then the device is waited for up to a minute */
-	msleep(50);
-	kunit_pci_set_rrs(fn, KUNIT_PCI_RRS_FOREVER);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&reset->done, HZ / 10), 0);
+	reset->thread = kunit_pci_run(test, removal_reset_fn, reset);
+	for (i = 0; i < 1000 && rrs < 2; i++) {
+		msleep(20);
+		rrs += kunit_pci_take_count(fn).rrs;
+	}
+	KUNIT_EXPECT_GE(test, rrs, 2);
+	KUNIT_EXPECT_FALSE(test, kunit_pci_wait(reset->thread, 1));
+	return reset;
 }
 
 /* A reset that waits for a device ends when it is marked, and removal goes on */
 static void test_remove_during_reset(struct kunit *test)
 {
-	struct removal_reset reset = { };
+	struct removal_reset *reset;
 	struct removal_driver *rdrv;
 	struct removal_ctx ctx;
+	struct kunit_pci_thread *remove;
 
 	rdrv = removal_register_driver(test);
 	removal_init(test, &ctx, NULL);
-	removal_start_reset(test, &reset, ctx.pf, ctx.pf_fn);
+	reset = removal_start_reset(test, ctx.pf, ctx.pf_fn);
 	kunit_pci_yank(ctx.pf_fn);
 	pci_bus_set_disconnected(ctx.pf->bus);
-	pci_stop_and_remove_bus_device_locked(ctx.pf);
+	remove = kunit_pci_run(test, removal_remove_fn, ctx.pf);
+	/* It has slept for less than two seconds, and looks when it wakes up */
+	KUNIT_EXPECT_TRUE(test, kunit_pci_wait(reset->thread, 10 * HZ));
+	KUNIT_EXPECT_TRUE(test, kunit_pci_wait(remove, 10 * HZ));
 	KUNIT_EXPECT_EQ(test, rdrv->removed, 1);
-	wait_for_completion(&reset.done);
-	KUNIT_EXPECT_EQ(test, reset.ret, -ENOTTY);
+	KUNIT_EXPECT_EQ(test, reset->ret, -ENOTTY);
 }
 
 /* If it goes during FLR, no other reset is tried, which would be of its port */
 static void test_disconnected_during_reset(struct kunit *test)
 {
-	struct removal_reset reset = { };
+	struct removal_reset *reset;
 	struct removal_ctx ctx;
 
 	removal_init(test, &ctx, NULL);
 	KUNIT_ASSERT_EQ(test, 0, pci_probe_reset_bus(ctx.other->bus));
-	removal_start_reset(test, &reset, ctx.other, ctx.other_fn);
-	kunit_pci_count(ctx.port2_fn);
+	reset = removal_start_reset(test, ctx.other, ctx.other_fn);
+	kunit_pci_take_count(ctx.port2_fn);
 	kunit_pci_yank(ctx.other_fn);
 	pci_dev_set_disconnected(ctx.other, NULL);
-	wait_for_completion(&reset.done);
-	KUNIT_EXPECT_EQ(test, reset.ret, -ENOTTY);
-	KUNIT_EXPECT_EQ(test, kunit_pci_count(ctx.port2_fn).writes, 0);
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(reset->thread, 10 * HZ));
+	KUNIT_EXPECT_EQ(test, reset->ret, -ENOTTY);
+	KUNIT_EXPECT_EQ(test, kunit_pci_take_count(ctx.port2_fn).writes, 0);
 }
 
 #ifdef CONFIG_PCIEAER
-/* Two threads, and when each of them is done */
-struct removal_recovery {
-	struct removal_driver *rdrv;
-	struct pci_dev *port, *pf;
-	struct completion recovered, removed;
-};
-
 /* There is no way to hand anything to the one that resets */
 static struct removal_driver *recovering;
 
@@ -637,36 +633,21 @@ static pci_ers_result_t removal_reset_subordinates(struct pci_dev *port)
 
 static int removal_recover_fn(void *data)
 {
-	struct removal_recovery *rec = data;
-
-	pcie_do_recovery(rec->port, pci_channel_io_frozen,
-			 removal_reset_subordinates);
-	complete_all(&rec->recovered);
+	pcie_do_recovery(data, pci_channel_io_frozen, removal_reset_subordinates);
 	return 0;
 }
 
-static int removal_remove_fn(void *data)
+static struct removal_driver *removal_recovery_init(struct kunit *test,
+						    struct removal_ctx *ctx,
+						    const struct removal_offset *offset)
 {
-	struct removal_recovery *rec = data;
+	struct removal_driver *rdrv = removal_register_driver(test);
 
-	pci_stop_and_remove_bus_device_locked(rec->pf);
-	complete_all(&rec->removed);
-	return 0;
-}
-
-static void removal_recovery_init(struct kunit *test, struct removal_ctx *ctx,
-				  struct removal_recovery *rec,
-				  const struct removal_offset *offset)
-{
-	rec->rdrv = removal_register_driver(test);
 	removal_init(test, ctx, offset);
-	rec->rdrv->pf = ctx->pf;
-	rec->rdrv->fn = ctx->pf_fn;
-	rec->port = ctx->port;
-	rec->pf = ctx->pf;
-	init_completion(&rec->recovered);
-	init_completion(&rec->removed);
-	recovering = rec->rdrv;
+	rdrv->pf = ctx->pf;
+	rdrv->fn = ctx->pf_fn;
+	recovering = rdrv;
+	return rdrv;
 }
 
 static const struct removal_step {
@@ -690,33 +671,29 @@ KUNIT_ARRAY_PARAM_DESC(removal_step, removal_steps, desc);
 static void test_remove_during_recovery(struct kunit *test)
 {
 	const struct removal_step *step = test->param_value;
-	struct removal_recovery rec;
+	struct kunit_pci_thread *recover, *remove;
 	struct kunit_pci_count count;
 	struct removal_driver *rdrv;
 	struct removal_ctx ctx;
 	bool locked;
 
-	removal_recovery_init(test, &ctx, &rec, NULL);
-	rdrv = rec.rdrv;
+	rdrv = removal_recovery_init(test, &ctx, NULL);
 	rdrv->step = step->step;
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kthread_run(removal_recover_fn, &rec,
-						       "kunit-pci-recover"));
+	recover = kunit_pci_run(test, removal_recover_fn, ctx.port);
 	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&rdrv->reached, HZ), 0);
 
 	if (step->yank) {
 		kunit_pci_yank(ctx.port_fn);
 		pci_bus_set_disconnected(ctx.port->subordinate);
-		kunit_pci_count(ctx.pf_fn);
+		kunit_pci_take_count(ctx.pf_fn);
 	}
-	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, kthread_run(removal_remove_fn, &rec,
-						       "kunit-pci-remove"));
+	remove = kunit_pci_run(test, removal_remove_fn, ctx.pf);
 	/* A callback has the lock of the device, so ->remove() has to wait */
 	locked = step->step != RESET;
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&rec.removed, HZ / 10) == 0,
-			locked);
+	KUNIT_EXPECT_EQ(test, kunit_pci_wait(remove, HZ / 10), !locked);
 	complete_all(&rdrv->go_on);
-	wait_for_completion(&rec.removed);
-	wait_for_completion(&rec.recovered);
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(remove, 0));
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(recover, 0));
 
 	KUNIT_EXPECT_EQ(test, rdrv->removed, 1);
 	KUNIT_EXPECT_EQ(test, rdrv->detected, 1);
@@ -729,7 +706,7 @@ static void test_remove_during_recovery(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, pci_dev_is_disconnected(ctx.pf), step->yank);
 	if (step->yank) {
-		count = kunit_pci_count(ctx.pf_fn);
+		count = kunit_pci_take_count(ctx.pf_fn);
 		KUNIT_EXPECT_EQ(test, count.reads, 0);
 		KUNIT_EXPECT_EQ(test, count.writes, 0);
 	}
@@ -741,24 +718,21 @@ static void test_remove_during_recovery(struct kunit *test)
  */
 static void test_recover_during_remove(struct kunit *test)
 {
-	struct removal_recovery rec;
+	struct kunit_pci_thread *recover, *remove;
 	struct removal_driver *rdrv;
 	struct removal_ctx ctx;
 
-	removal_recovery_init(test, &ctx, &rec, &removal_offsets[2]);
-	rdrv = rec.rdrv;
+	rdrv = removal_recovery_init(test, &ctx, &removal_offsets[2]);
 	rdrv->wait_in_remove = true;
 	pci_bus_set_disconnected(ctx.port->subordinate);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kthread_run(removal_remove_fn, &rec,
-						       "kunit-pci-remove"));
+	remove = kunit_pci_run(test, removal_remove_fn, ctx.pf);
 	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&rdrv->reached, HZ), 0);
-	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, kthread_run(removal_recover_fn, &rec,
-						       "kunit-pci-recover"));
+	recover = kunit_pci_run(test, removal_recover_fn, ctx.port);
 	/* Long enough for it to come to wait for the lock of the PF */
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&rec.recovered, HZ / 10), 0);
+	KUNIT_EXPECT_FALSE(test, kunit_pci_wait(recover, HZ / 10));
 	complete_all(&rdrv->go_on);
-	wait_for_completion(&rec.removed);
-	wait_for_completion(&rec.recovered);
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(remove, 0));
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(recover, 0));
 	KUNIT_EXPECT_EQ(test, rdrv->removed, 1 + NR_VFS);
 	KUNIT_EXPECT_EQ(test, rdrv->detected, 0);
 }
