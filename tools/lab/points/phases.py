@@ -54,6 +54,11 @@ class Probe(Phase):
     async def end(self, s, commands):
         await s.r.bound(s.bdf)
         await s.r.probed()
+        # A thread that runs shows no stack: it may not be over yet
+        before = -1
+        while s.trap.count != before and not s.trap.fired:
+            before = s.trap.count
+            await asyncio.sleep(1.5)
 
 
 class Load(Phase):

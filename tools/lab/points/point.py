@@ -88,7 +88,7 @@ async def try_point(b, phase, point):
     begun, over, watch = await enter(b, phase, point)
     if not await b.trap.wait(over):
         b.trap.disarm()
-        over.exception()
+        await over      # what it could not do is no result
         return Outcome(MISSED)
     over.cancel()
     commands = await begun

@@ -41,7 +41,9 @@ class Row:
 
     @property
     def failed(self):
-        return bool(self.never or self.splat or self.slow)
+        # To have reached no point proves nothing
+        return bool(self.never or self.splat or self.slow or
+                    self.planned and not self.points and not self.skipped)
 
     def counts(self):
         words = [f"{self.accesses} accesses from {self.sites} sites",

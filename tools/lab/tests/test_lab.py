@@ -151,6 +151,13 @@ class Verdicts(unittest.TestCase):
                                          skipped="none").ktap(2)[0])
 
 
+class NothingReached(unittest.TestCase):
+    def test_is_no_pass(self):
+        row = Row("nvme", "probe", "event", planned=1)
+        row.add(Outcome(MISSED))
+        self.assertTrue(row.ktap(1)[-1].startswith("not ok"))
+
+
 class TrapFile(unittest.TestCase):
     def test_layout(self):
         with tempfile.TemporaryDirectory() as tmp:
