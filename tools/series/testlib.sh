@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # for who sources it
 # What the tests of tools/series share. Sourced after lib.sh: cases run in a copy
 # of this checkout, $T/co, with nothing of the caller's around. TAP on stdout.
 scratch "${TMPDIR:-/tmp}"
