@@ -36,6 +36,6 @@ add(Nic("virtio-net", "virtio-net-pci", props={"netdev": "net"}),
     Nic("igb", "igb", props={"netdev": "net"},
         driver="igb", alive=(0, 0x8, ANY),
         moments={"in-probe": "igb_release_swfw_sync_82575",
-                 "in-remove": "igb_down", "no-reset": "igb_reset"}, **NATIVE),
+                 "in-remove": "igb_down"}, **NATIVE),
     Nic("e1000e", "e1000e", props={"netdev": "net"},
         driver="e1000e", alive=(0, 0x8, ANY), **NATIVE))

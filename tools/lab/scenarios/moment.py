@@ -50,29 +50,6 @@ async def in_remove(r):
                     1)
 
 
-@scenario(("igb",), default=False, zeros=False)
-async def no_reset(r):
-    """dies without an event, sysfs removal: the driver must not reset it"""
-    m, gdb = r.m, r.gdb
-    function = r.dev.moments["no-reset"]
-    address = int(await m.ask("symbol", function), 16)
-    await r.start_load()
-    await m.slot.cut_power()
-    await r.check_reads()
-    await gdb.catch(address)
-    caught = asyncio.create_task(gdb.caught(r.limits.total))
-    m.tasks.append(caught)
-    removal = asyncio.create_task(sysfs_remove(r, r.limits.gone))
-    m.tasks.append(removal)
-    await asyncio.wait([caught, removal], return_when=asyncio.FIRST_COMPLETED)
-    if not r.check("no-reset", not caught.done(),
-                   f"{function}() was not entered"):
-        await gdb.release(address)
-    await r.ended(await removal)
-    await m.slot.yank()
-    await r.check_slot()
-
-
 @scenario(("megasas",), default=False, zeros=False)
 async def in_irq(r):
     """yank under load, when the driver is about to ask for the interrupt"""
