@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A yank when the kernel enters a function."""
 
-import asyncio
 
 from errors import Failed
-from scenarios.base import after_yank, scenario, sysfs_remove
+from scenarios.base import after_yank, scenario
 
 
 async def at_moment(r, name, path=None, value=None):
