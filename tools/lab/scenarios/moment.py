@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A yank when the kernel enters a function."""
 
-
 from errors import Failed
 from scenarios.base import after_yank, scenario
 
