@@ -18,7 +18,7 @@ from .disclosure import decided
 from .mails import Mails, version
 from .repo import Ident, Repo
 from .util import TOP, die, say, scratch, setting, write_atomically
-from .who import ALWAYS, Maintainers, add_headers, unique
+from .who import ALWAYS, Maintainers, add_headers, address, unique
 
 NOT = "(nothing was sent)"
 
@@ -48,7 +48,7 @@ def send(args):
     made.quiet = True
     made.make([topic.name])
     tmp = scratch(repo.b)
-    mails = recipients(repo, topic, made, tmp, ident if to_self else None)
+    mails = recipients(repo, topic, made, tmp, ident, to_self)
     unsigned(mails, ident, really)
     return SendEmail(topic, v, mails, tmp, commit, repo).run(really, to_self)
 
@@ -68,23 +68,32 @@ def committed(base, topic, v):
     return p.stdout.strip()
 
 
-def recipients(repo, topic, made, tmp, ident):
+def recipients(repo, topic, made, tmp, ident, to_self):
     """The mails with To and Cc, in tmp/mails: each patch to the maintainers of what it
-    touches, the rest in copy; the cover letter to all of them together."""
+    touches, the rest in copy, and whom its trailers name; the cover letter to all of
+    them together. (The sender may be a maintainer: of what the topic brings.)"""
     out = tmp / "mails"
     out.mkdir()
     mails = sorted((TOP / "out" / repo.base.name / topic.name).glob("*.patch"))
-    if ident:
+    if to_self:
         who = {f: [("To", str(ident))] for f in mails}
     else:
         maintainers = Maintainers(repo, made.own[topic.name][1][-1].commit, tmp)
         more = [("Cc", c) for c in (*topic.cc, ALWAYS)]
-        who = {f: maintainers.of(f) + more for f in mails if not f.name.startswith("0000-")}
+        who = {f: maintainers.of(f) + more + named(f) for f in mails if not f.name.startswith("0000-")}
+        who = {f: [w for w in ws if address(w[1]) != ident.email.lower()] for f, ws in who.items()}
         everybody = [w for ws in who.values() for w in ws]
         who.update({f: everybody for f in mails if f.name.startswith("0000-")})
     for f in mails:
         (out / f.name).write_text(add_headers(f.read_text(), unique(who[f])))
     return sorted(out.iterdir())
+
+
+def named(mail):
+    """Whom git send-email would add, of the trailers. (stable is to get what it may take,
+    no cover letter.)"""
+    message = mail.read_text().partition("\n---\n")[0]
+    return [("Cc", m[1]) for m in re.finditer(r"^(?:Reported|Suggested|Reviewed|Acked|Tested)-by: (.*<\S+@\S+>)$", message, re.M)]
 
 
 def unsigned(mails, ident, really):

@@ -3,6 +3,7 @@
 
 import mailbox
 import os
+import re
 import subprocess
 from email.header import decode_header, make_header
 from pathlib import Path
@@ -46,7 +47,17 @@ def thread(folder, path):
 def b4(args, where, tmp):
     """(status, all it said), with nothing asked of the network or of the user's settings."""
     env = {**os.environ, "HOME": str(tmp), "XDG_DATA_HOME": f"{tmp}/xdg", "XDG_CACHE_HOME": f"{tmp}/xdg", "XDG_CONFIG_HOME": f"{tmp}/xdg",
-           "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "b4.attestation-policy",
-           "GIT_CONFIG_VALUE_0": "off", "GIT_COMMITTER_NAME": "verify", "GIT_COMMITTER_EMAIL": "verify@localhost"}
+           "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_COMMITTER_NAME": "verify", "GIT_COMMITTER_EMAIL": "verify@localhost"}
+    # (Without a name it ends, and does not say why.)
+    settings = (("b4.attestation-policy", "off"), ("user.name", "verify"), ("user.email", "verify@localhost"))
+    env["GIT_CONFIG_COUNT"] = str(len(settings))
+    for n, (key, value) in enumerate(settings):
+        env[f"GIT_CONFIG_KEY_{n}"], env[f"GIT_CONFIG_VALUE_{n}"] = key, value
     p = subprocess.run(args, cwd=where, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     return p.returncode, p.stdout
+
+
+def trouble(log):
+    """The line of b4's output, or git's, that says what is wrong."""
+    m = re.search(r"^ *(?:ERROR|CRITICAL|error|fatal).*|^Patch failed.*|.*Error: .*", log, re.M)
+    return m[0].strip() if m else None

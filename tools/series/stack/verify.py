@@ -5,13 +5,11 @@ composed commits of it, bit for bit? With the SIGNOFF=, TRAILERS= and V= that it
 sent with.
 """
 
-import re
-
 from . import disclosure
 from .commands import load
 from .mails import Mails
 from .repo import Ident, Repo
-from .thread import b4, the_mailbox, thread
+from .thread import b4, the_mailbox, thread, trouble
 from .util import TOP, die, say, scratch
 
 WHAT = (("the files", "%T"), ("the message", "%B"), ("the author", "%an <%ae>"))
@@ -66,8 +64,7 @@ class Check:
 
     def same(self, what, status, log):
         if status or self.log or "ERROR: missing" in log:
-            m = re.search(r"^ *(?:ERROR|CRITICAL|error|fatal).*|^Patch failed.*|.*Error: .*", log + self.log, re.M)
-            die(f"{what} does not take {self.box.name}: {m[0].strip() if m else status}")
+            die(f"{what} does not take {self.box.name}: {trouble(log + self.log) or status}")
         def log_of(commit, form, env=None):
             return self.repo.git("log", "-1", f"--format={form}", commit, env=env)
         env = {"GIT_DIR": str(self.there / ".git"), "GIT_WORK_TREE": str(self.there)}
