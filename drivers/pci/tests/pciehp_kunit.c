@@ -31,9 +31,13 @@ struct pciehp_ctx {
 	int probed, removed, marked;
 	bool yank_and_reset;	/* what ->remove() of the PF shall do */
 	int ret;		/* of a thread */
+	bool poll_mode;		/* as they were before */
+	int poll_time;
 };
 
-/* pciehp polls after 10 seconds, and then once a second: don't wait for it */
+/* pciehp polls when the test tells it to, and not at any other time */
+#define POLL_TIME	60
+
 static void pciehp_look(struct pciehp_ctx *ctx)
 {
 	wake_up_process(ctx->ctrl->poll_thread);
@@ -117,7 +121,10 @@ static const struct pci_device_id pciehp_test_ids[] = {
 
 static void pciehp_restore_poll_mode(void *data)
 {
-	pciehp_poll_mode = !!data;
+	struct pciehp_ctx *ctx = data;
+
+	pciehp_poll_mode = ctx->poll_mode;
+	pciehp_poll_time = ctx->poll_time;
 }
 
 static void pciehp_suspend_parent(void *data)
@@ -151,10 +158,12 @@ static int pciehp_init(struct kunit *test, u32 caps)
 	kunit_pci_register_driver(test, &ctx->drv);
 
 	/* To be restored after the slot is gone */
-	ret = kunit_add_action(test, pciehp_restore_poll_mode,
-			       pciehp_poll_mode ? ctx : NULL);
+	ctx->poll_mode = pciehp_poll_mode;
+	ctx->poll_time = pciehp_poll_time;
+	ret = kunit_add_action(test, pciehp_restore_poll_mode, ctx);
 	KUNIT_ASSERT_EQ(test, 0, ret);
 	pciehp_poll_mode = true;
+	pciehp_poll_time = POLL_TIME;
 
 	host = kunit_pci_alloc_host(test);
 	ctx->port_fn = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
@@ -485,6 +494,9 @@ static void test_resume(struct kunit *test)
 	struct pciehp_ctx *ctx = test->priv;
 	const struct dev_pm_ops *pm = ctx->port->driver->driver.pm;
 	struct pci_dev *pf, *vf;
+
+	if (!IS_ENABLED(CONFIG_PM_SLEEP))
+		kunit_skip(test, "needs CONFIG_PM_SLEEP");
 
 	pf = kunit_pci_get_dev(test, ctx->pf);
 	vf = kunit_pci_get_dev(test, kunit_pci_vf(ctx->pf, NR_VFS - 1));
