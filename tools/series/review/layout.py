@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""patches/: bases, topics, and the patches of each, as patches/README.md has it."""
+"""patches/, as stack.model reads it, for what looks at the patches' texts."""
 
 import hashlib
 import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from stack import model
+from stack.util import Refused
 
 TOP = Path(__file__).resolve().parents[3]
 
@@ -18,26 +21,13 @@ def git(git_dir, *args, check=True):
         check=check).stdout
 
 
-class LayoutError(Exception):
-    """What is wrong in patches/, or with a choice made from it: one line"""
+# What is wrong in patches/, or with a choice made from it: one line
+LayoutError = Refused
 
 
 def lines(path):
     """The lines of a file without comments and what is empty"""
-    if not path.exists():
-        return []
-    stripped = (re.sub(r"#.*", "", line).strip()
-                for line in path.read_text().splitlines())
-    return [line for line in stripped if line]
-
-
-def keys(path):
-    """key=value lines; a key that comes again has a list of values"""
-    found = {}
-    for line in lines(path):
-        key, _, value = line.partition("=")
-        found.setdefault(key.strip(), []).append(value.strip().strip('"'))
-    return found
+    return list(model.lines_of(path.read_text())) if path.exists() else []
 
 
 def words(text):
@@ -74,6 +64,7 @@ class Patch:
 
 @dataclass
 class Topic:
+    """What stack.model reads of it, with its patches as texts"""
     base: str
     name: str
     keys: dict
@@ -94,23 +85,15 @@ class Base:
     def __init__(self, name, top=TOP):
         self.name, self.top = name, top
         self.where = top / "patches" / name
-        if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name) or \
-                not (self.where / "base").exists():
-            raise LayoutError(f"BASE={name}: no patches/{name}/base: one of: "
-                              + " ".join(bases(top)))
-        self.topics = {t: self.topic(t) for t in lines(self.where / "topics")}
+        read = model.Base(name, model.Files(top))
+        self.topics = {t.name: self.topic(t) for t in read.topics.values()}
 
-    def topic(self, name):
-        where = self.where / name
-        patches = []
-        for line in lines(where / "series"):
-            path, *files = line.split()
-            if "/" not in path:
-                path = f"{self.name}/{name}/{path}"
-            patches.append(Patch(name, path, files, self.top))
-        found = keys(where / "topic")
-        return Topic(self.name, name, found, patches, where,
-                     [w for v in found.get("needs", []) for w in words(v)])
+    def topic(self, t):
+        where = self.where / t.name
+        found = model.keys_of((where / "topic").read_text())
+        return Topic(self.name, t.name, found, [
+            Patch(t.name, e.path, e.files, self.top) for e in t.entries],
+            where, t.needs)
 
     def patches(self):
         return [p for t in self.topics.values() for p in t.patches]
@@ -172,5 +155,4 @@ def message_of(patch):
 
 
 def bases(top=TOP):
-    found = sorted(p.parent.name for p in (top / "patches").glob("*/base"))
-    return sorted(found, key=lambda name: name != "mainline")
+    return sorted(model.bases(top), key=lambda name: name != "mainline")

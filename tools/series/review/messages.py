@@ -43,7 +43,7 @@ class Review:
                    for line in generated.own_numbers(topic.cover)]
         self.verdicts.add(f"topic {topic.name}: {len(topic.patches)} patches",
                           *self.hold(topic.name, [
-                              *rules.of_topic(topic, self.base), *numbers]))
+                              *rules.of_topic(topic), *numbers]))
 
     def patch(self, patch):
         message = message_of(patch)

@@ -27,18 +27,11 @@ REPORTED = re.compile(r"\b(was|were|been|had)\s+(\w+\s+)?reported\b", re.I)
 LORE = re.compile(r"https?://(lore|patch)\.(kernel\.org|msgid\.link)/\S+")
 
 
-def of_topic(topic, base):
-    """(rule, what is wrong) with a topic"""
+def of_topic(topic):
+    """(rule, what is wrong) with a topic (needs= is stack.model's)"""
     for key in ("tree", "prefix", "state"):
         if not topic.key(key):
             yield "topic-file", f"{key}= is missing in its file topic"
-    seen = list(base.topics)[:list(base.topics).index(topic.name)]
-    for name in topic.needs:
-        if name not in base.topics:
-            yield "needs", f"needs={name}: there is no such topic"
-        elif name not in seen:
-            yield "needs", (f"needs={name}: that comes behind it in "
-                            f"patches/{base.name}/topics")
     count = len(topic.patches)
     if not count:
         yield "size", "it has no patch"

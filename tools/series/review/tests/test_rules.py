@@ -106,15 +106,14 @@ class Rules(Tree):
 
     def test_topic(self):
         base = Base("mainline", self.top)
-        self.assertEqual(list(rules.of_topic(base.topics["two"], base)), [])
-        self.topic("one", "tree=pci\nneeds=two three\n")
+        self.assertEqual(list(rules.of_topic(base.topics["two"])), [])
+        self.topic("one", "tree=pci\n")
         self.write("patches/mainline/one/cover", "No subject line\nhere\n")
         self.write("patches/mainline/one/series",
                    "".join(f"one-{i}.patch\n" for i in range(16)))
         base = Base("mainline", self.top)
-        found = [rule for rule, _ in rules.of_topic(base.topics["one"], base)]
-        self.assertEqual(found, ["topic-file", "topic-file", "needs", "needs",
-                                 "size", "cover"])
+        found = [rule for rule, _ in rules.of_topic(base.topics["one"])]
+        self.assertEqual(found, ["topic-file", "topic-file", "size", "cover"])
 
 
 class Review(Tree):
