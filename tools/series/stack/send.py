@@ -115,7 +115,7 @@ class SendEmail:
         def config(key):
             return top_git("config", "--get-regexp", rf"^sendemail\.(.*\.)?({key})$").returncode == 0
         # A thread below the cover letter, whatever the caller does with other mails.
-        args = ["--no-format-patch", "--no-annotate", "--thread", "--no-chain-reply-to", "--no-quiet", "--8bit-encoding=UTF-8"]
+        args = ["--no-format-patch", "--no-annotate", "--thread", "--no-chain-reply-to", "--8bit-encoding=UTF-8"]
         if to_self:	# nobody else, whatever trailers and settings say
             args += ["--suppress-cc=all", "--no-to", "--no-cc", "--no-bcc", "--to-cmd=:", "--cc-cmd=:"]
         elif not config("to|tocmd"):	# it would ask for what is in the mails' headers

@@ -5,6 +5,7 @@ was said of a patch to that patch, and of the cover letter to all.
 """
 
 import mailbox
+import re
 
 from . import patch
 from .commands import load
@@ -13,6 +14,7 @@ from .thread import b4, subject, the_mailbox, trouble
 from .util import TOP, die, say, scratch, write_atomically
 
 TAKEN = ("Reviewed-by", "Acked-by", "Tested-by", "Reported-by", "Suggested-by", "Closes")
+TRAILER = re.compile(r"([A-Z][A-Za-z]*(-[A-Za-z]+)*-(by|to)|Cc|Closes|Fixes|Link): \S")
 
 
 def take(args):
@@ -82,8 +84,5 @@ def with_trailers(text, new):
     """Below the trailers that the message has, ahead of the "---"."""
     head, _, rest = text.partition("\n---\n")
     lines = head.rstrip("\n").split("\n")
-    last = lines[-1].split(":")[0]
-    glue = [] if last.istitle() or last.endswith(("-by", "-to")) or last in ("Link", "Cc", "Fixes", "Closes") else [""]
-    if not (":" in lines[-1] and " " not in last):
-        glue = [""]
+    glue = [] if TRAILER.match(lines[-1]) else [""]
     return "\n".join(lines + glue + new) + "\n---\n" + rest
