@@ -127,7 +127,7 @@ help:
 #?   KUNIT=parts      of um x86_64 arm64, these with -kasan, x86_64-modules (all of them): kunit
 #?   CONFIGS=names    of x86_64 arm64 powerpc64le s390x i386 pci-n iov-n hotplug-n suites (all):
 #?                    each-commit
-#?   LINT=topics      compile at the end of each topic, not at each commit: lint
+#?   LINT=topics|tree compile at the end of each topic, or of all, not at each commit: lint
 #?   BASES='6.1.y ..' these only: backport-check
 #?   TABLE=1          print the table of results instead: report
 #? How

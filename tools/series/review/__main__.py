@@ -102,6 +102,8 @@ def parser():
                      help="at the end of each topic only")
     one.add_argument("--commits", action="store_true",
                      help="at each commit (default)")
+    one.add_argument("--tree", action="store_true",
+                     help="at the end of all topics, one on the other")
     one = command("lint-verdict", lint.run_verdict, "of one step")
     one.add_argument("where")
     one.add_argument("step")

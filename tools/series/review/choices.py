@@ -82,8 +82,11 @@ def check(env, target=""):
     base.chosen(env.get("TOPIC"), env.get("PATCH"))
     lab(env, target if target in ("sweep", "soak") else "lab")
     for name, known in (("KUNIT", KUNIT + ["all"]), ("CONFIGS", CONFIGS),
-                        ("LINT", ["topics", "commits"])):
+                        ("LINT", ["topics", "commits", "tree"])):
         one_of(name, env.get(name), known)
+    if env.get("LINT") == "tree" and (env.get("TOPIC") or env.get("PATCH")):
+        raise LayoutError("LINT=tree is of all topics: leave out TOPIC= and "
+                          "PATCH=")
     for name in ("JOBS", "MACHINES", "V", "SEED", "MINUTES", "CHECK_MINUTES"):
         if env.get(name):
             number(name, env[name])

@@ -118,7 +118,14 @@ def run_plan(args):
     base = Base(args.base)
     chosen = base.chosen(args.topic, args.patch)
     paths = {p.path: p for p in chosen}
-    plan = Plan(args.git_dir, args.where, args.topics and not args.patch)
+    plan = Plan(args.git_dir, args.where,
+                args.tree or args.topics and not args.patch)
+    if args.tree:
+        found = composed(Path(args.where) / "composed.tree")
+        parent = git(args.git_dir, "rev-parse", f"{found[0][0]}^").strip()
+        print("\n".join(plan.topic("all topics, one on the other", parent, [
+            (commit, patch, True) for commit, patch in found])))
+        return
     for topic in dict.fromkeys(p.topic for p in chosen):
         found = composed(Path(args.where) / f"composed.{topic}")
         own = {p.path for p in base.topics[topic].patches}
