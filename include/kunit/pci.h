@@ -58,12 +58,16 @@ void kunit_pci_press_button(struct kunit_pci_fn *port);
 bool kunit_pci_powered(struct kunit_pci_fn *port);
 void kunit_pci_set_rrs(struct kunit_pci_fn *fn, unsigned int n);
 void kunit_pci_set_reset_rrs(struct kunit_pci_fn *fn, unsigned int n);
+void kunit_pci_set_pending(struct kunit_pci_fn *fn, bool pending);
 struct kunit_pci_count kunit_pci_take_count(struct kunit_pci_fn *fn);
 
 void *kunit_pci_zalloc(struct kunit *test, size_t size);
 void kunit_pci_register_driver(struct kunit *test, struct pci_driver *drv);
 struct kunit_pci_thread *kunit_pci_run(struct kunit *test,
 				       int (*fn)(void *data), void *data);
+struct kunit_pci_thread *kunit_pci_write_sysfs(struct kunit *test, const char *path,
+					       const char *val, int *ret);
 bool kunit_pci_wait(struct kunit_pci_thread *thread, unsigned long timeout);
+bool kunit_pci_stuck(void);
 
 #endif

@@ -8,14 +8,19 @@
  */
 
 #include <linux/completion.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mount.h>
 #include <linux/numa.h>
 #include <linux/pci.h>
 #include <linux/pci-ecam.h>
 #include <linux/pci_regs.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/unaligned.h>
@@ -896,6 +901,22 @@ void kunit_pci_set_reset_rrs(struct kunit_pci_fn *fn, unsigned int n)
 EXPORT_SYMBOL_GPL(kunit_pci_set_reset_rrs);
 
 /**
+ * kunit_pci_set_pending() - Let a fake function have transactions pending
+ * @fn: fake function
+ * @pending: whether it has not got an answer to all that it has asked for
+ */
+void kunit_pci_set_pending(struct kunit_pci_fn *fn, bool pending)
+{
+	u16 devsta;
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	devsta = cfg_get16(fn, PCIE + PCI_EXP_DEVSTA) & ~PCI_EXP_DEVSTA_TRPND;
+	cfg_set16(fn, PCIE + PCI_EXP_DEVSTA,
+		  devsta | (pending ? PCI_EXP_DEVSTA_TRPND : 0));
+}
+EXPORT_SYMBOL_GPL(kunit_pci_set_pending);
+
+/**
  * kunit_pci_take_count() - Count the config accesses of a fake function
  * @fn: fake function
  *
@@ -988,6 +1009,68 @@ struct kunit_pci_thread *kunit_pci_run(struct kunit *test,
 }
 EXPORT_SYMBOL_GPL(kunit_pci_run);
 
+struct kunit_pci_write {
+	struct vfsmount *sysfs;
+	char path[96];
+	char val[16];
+	int *ret;
+};
+
+static int write_sysfs(void *data)
+{
+	struct kunit_pci_write *w = data;
+	struct file *file;
+	loff_t pos = 0;
+
+	file = file_open_root_mnt(w->sysfs, w->path, O_WRONLY, 0);
+	if (IS_ERR(file)) {
+		*w->ret = PTR_ERR(file);
+		return 0;
+	}
+	do {
+		/* What restart_syscall() has set, in a thread without a way back */
+		flush_signals(current);
+		*w->ret = kernel_write(file, w->val, strlen(w->val), &pos);
+	} while (*w->ret == -ERESTARTNOINTR);
+	flush_signals(current);
+	fput(file);
+	return 0;
+}
+
+static void umount_sysfs(void *data)
+{
+	if (!stuck)
+		kern_unmount(data);
+}
+
+/**
+ * kunit_pci_write_sysfs() - Write to a file in sysfs as user space does
+ * @test: test context
+ * @path: the file, relative to where sysfs would be mounted
+ * @val: what to write
+ * @ret: from kunit_pci_zalloc(), for what write(2) would return
+ *
+ * Unlike a call of the attribute's function, this keeps the file from being
+ * removed until the function has returned.  Aborts the test on failure.
+ *
+ * Return: the thread that writes, as from kunit_pci_run().
+ */
+struct kunit_pci_thread *kunit_pci_write_sysfs(struct kunit *test, const char *path,
+					       const char *val, int *ret)
+{
+	struct kunit_pci_write *w = kunit_pci_zalloc(test, sizeof(*w));
+
+	strscpy(w->path, path);
+	strscpy(w->val, val);
+	w->ret = ret;
+	w->sysfs = kern_mount(get_fs_type("sysfs"));
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, w->sysfs);
+	if (kunit_add_action_or_reset(test, umount_sysfs, w->sysfs))
+		KUNIT_FAIL_AND_ABORT(test, "no memory");
+	return kunit_pci_run(test, write_sysfs, w);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_write_sysfs);
+
 /**
  * kunit_pci_wait() - Wait for a thread to end
  * @thread: from kunit_pci_run()
@@ -1000,3 +1083,16 @@ bool kunit_pci_wait(struct kunit_pci_thread *thread, unsigned long timeout)
 	return wait_for_completion_timeout(&thread->done, timeout ?: PATIENCE);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_wait);
+
+/**
+ * kunit_pci_stuck() - Has a thread not ended?
+ *
+ * What cleans up after a test must not wait for a lock then.
+ *
+ * Return: true if so, for good.
+ */
+bool kunit_pci_stuck(void)
+{
+	return stuck;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_stuck);

@@ -3,12 +3,14 @@
  * KUnit tests for surprise removal with pciehp
  */
 
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include <kunit/pci.h>
@@ -30,6 +32,10 @@ struct pciehp_ctx {
 	struct controller *ctrl;
 	int probed, removed, marked;
 	bool yank_and_reset;	/* what ->remove() of the PF shall do */
+	bool wait_in_remove;
+	struct completion reached, go_on;
+	struct controller *outer;	/* of a slot above, if there is one */
+	struct pci_dev *up;		/* in that slot */
 	int ret;		/* of a thread */
 	bool poll_mode;		/* as they were before */
 	int poll_time;
@@ -42,6 +48,19 @@ static void pciehp_look(struct pciehp_ctx *ctx)
 {
 	wake_up_process(ctx->ctrl->poll_thread);
 	msleep(20);
+}
+
+/* Until pciehp has got to the point where it waits for the rescan lock */
+static bool pciehp_look_until_waiting(struct pciehp_ctx *ctx)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		if (waitqueue_active(&pci_rescan_remove_wq))
+			return true;
+		pciehp_look(ctx);
+	}
+	return false;
 }
 
 static bool pciehp_poll_until(struct pciehp_ctx *ctx, int *count, int target)
@@ -106,9 +125,13 @@ static void pciehp_test_remove(struct pci_dev *pdev)
 			pciehp_look(ctx);
 		pciehp_reset_slot(&ctx->ctrl->hotplug_slot, PCI_RESET_DO_RESET);
 	}
+	if (ctx->wait_in_remove) {
+		complete(&ctx->reached);
+		wait_for_completion_timeout(&ctx->go_on, 60 * HZ);
+	}
 	if (pdev->is_physfn)
 		pci_disable_sriov(pdev);
-	pci_disable_device(pdev);
+	/* It is left at work, to be stopped by pciehp */
 	ctx->marked += pci_dev_is_disconnected(pdev);
 	ctx->removed++;
 }
@@ -139,15 +162,37 @@ static void pciehp_mark(void *data)
 	struct pci_dev *port = data;
 
 	/* If SR-IOV is still enabled, it takes a second to disable it */
-	if (port->subordinate)
+	if (port->subordinate && !kunit_pci_stuck())
 		pci_bus_set_disconnected(port->subordinate);
 }
 
-static int pciehp_init(struct kunit *test, u32 caps)
+static struct controller *pciehp_get_ctrl(struct kunit *test, struct pci_dev *port)
+{
+	struct controller *ctrl;
+	struct device *service;
+	int ret;
+
+	ret = kunit_add_action_or_reset(test, pciehp_mark, port);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+
+	/* With its parent suspended, pciehp_isr() never says that it is done */
+	pm_runtime_get_sync(port->dev.parent);
+	ret = kunit_add_action_or_reset(test, pciehp_suspend_parent, port);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+
+	service = pcie_port_find_device(port, PCIE_PORT_SERVICE_HP);
+	KUNIT_ASSERT_NOT_NULL(test, service);
+	ctrl = get_service_data(to_pcie_device(service));
+	KUNIT_ASSERT_NOT_NULL(test, ctrl);
+	return ctrl;
+}
+
+static int pciehp_init(struct kunit *test, u32 caps, bool nested)
 {
 	struct pciehp_ctx *ctx = kunit_pci_zalloc(test, sizeof(*ctx));
+	struct kunit_pci_fn *root_fn, *up_fn;
 	struct kunit_pci_host *host;
-	struct device *service;
+	struct pci_dev *root;
 	int ret;
 
 	test->priv = ctx;
@@ -155,6 +200,8 @@ static int pciehp_init(struct kunit *test, u32 caps)
 	ctx->drv.id_table = pciehp_test_ids;
 	ctx->drv.probe = pciehp_test_probe;
 	ctx->drv.remove = pciehp_test_remove;
+	init_completion(&ctx->reached);
+	init_completion(&ctx->go_on);
 	kunit_pci_register_driver(test, &ctx->drv);
 
 	/* To be restored after the slot is gone */
@@ -166,28 +213,32 @@ static int pciehp_init(struct kunit *test, u32 caps)
 	pciehp_poll_time = POLL_TIME;
 
 	host = kunit_pci_alloc_host(test);
-	ctx->port_fn = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
-					  PCI_EXP_TYPE_ROOT_PORT);
-	kunit_pci_add_slot(ctx->port_fn, caps);
+	root_fn = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0),
+				     PCI_EXP_TYPE_ROOT_PORT);
+	kunit_pci_add_slot(root_fn, caps);
+	ctx->port_fn = root_fn;
+	if (nested) {
+		up_fn = kunit_pci_add_port(host, root_fn, 0, PCI_EXP_TYPE_UPSTREAM);
+		ctx->port_fn = kunit_pci_add_port(host, up_fn, PCI_DEVFN(1, 0),
+						  PCI_EXP_TYPE_DOWNSTREAM);
+		kunit_pci_add_slot(ctx->port_fn, caps);
+	}
 	ctx->pf = kunit_pci_add_endpoint(host, ctx->port_fn, 0);
-	kunit_pci_add_sriov(ctx->pf, NR_VFS, 254, 1);
+	if (!nested)
+		kunit_pci_add_sriov(ctx->pf, NR_VFS, 254, 1);
 	kunit_pci_probe_host(host);
 
+	if (nested) {
+		root = kunit_pci_get_dev(test, root_fn);
+		KUNIT_ASSERT_NOT_NULL(test, root);
+		ctx->outer = pciehp_get_ctrl(test, root);
+		ctx->up = kunit_pci_get_dev(test, up_fn);
+		KUNIT_ASSERT_NOT_NULL(test, ctx->up);
+	}
 	ctx->port = kunit_pci_get_dev(test, ctx->port_fn);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->port);
-	ret = kunit_add_action_or_reset(test, pciehp_mark, ctx->port);
-	KUNIT_ASSERT_EQ(test, 0, ret);
-
-	/* With its parent suspended, pciehp_isr() never says that it is done */
-	pm_runtime_get_sync(ctx->port->dev.parent);
-	ret = kunit_add_action_or_reset(test, pciehp_suspend_parent, ctx->port);
-	KUNIT_ASSERT_EQ(test, 0, ret);
-
-	service = pcie_port_find_device(ctx->port, PCIE_PORT_SERVICE_HP);
-	KUNIT_ASSERT_NOT_NULL(test, service);
-	ctx->ctrl = get_service_data(to_pcie_device(service));
-	KUNIT_ASSERT_NOT_NULL(test, ctx->ctrl);
-	KUNIT_ASSERT_EQ(test, ctx->probed, NR_FNS);
+	ctx->ctrl = pciehp_get_ctrl(test, ctx->port);
+	KUNIT_ASSERT_EQ(test, ctx->probed, nested ? 1 : NR_FNS);
 	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
 	return 0;
 }
@@ -195,14 +246,20 @@ static int pciehp_init(struct kunit *test, u32 caps)
 /* Nothing that the slot could have, as for NVMe or Thunderbolt */
 static int pciehp_plain_init(struct kunit *test)
 {
-	return pciehp_init(test, PCI_EXP_SLTCAP_NCCS);
+	return pciehp_init(test, PCI_EXP_SLTCAP_NCCS, false);
 }
 
 /* A button and indicators */
 static int pciehp_full_init(struct kunit *test)
 {
 	return pciehp_init(test, PCI_EXP_SLTCAP_ABP | PCI_EXP_SLTCAP_AIP |
-			   PCI_EXP_SLTCAP_PIP);
+			   PCI_EXP_SLTCAP_PIP, false);
+}
+
+/* A switch in the slot, with a slot below */
+static int pciehp_nested_init(struct kunit *test)
+{
+	return pciehp_init(test, PCI_EXP_SLTCAP_NCCS, true);
 }
 
 static void expect_no_access(struct kunit *test, struct kunit_pci_fn *fn, const char *what)
@@ -211,6 +268,18 @@ static void expect_no_access(struct kunit *test, struct kunit_pci_fn *fn, const 
 
 	KUNIT_EXPECT_EQ_MSG(test, count.reads, 0, "%s", what);
 	KUNIT_EXPECT_EQ_MSG(test, count.writes, 0, "%s", what);
+}
+
+/* Nobody is to think that something has gone wrong */
+static void expect_no_alarm(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+	u16 sltctl;
+
+	if (!ATTN_LED(ctx->ctrl))
+		return;
+	pcie_capability_read_word(ctx->port, PCI_EXP_SLTCTL, &sltctl);
+	KUNIT_EXPECT_NE(test, sltctl & PCI_EXP_SLTCTL_AIC, PCI_EXP_SLTCTL_ATTN_IND_ON);
 }
 
 /* Pull the card out, put one in, and again */
@@ -231,6 +300,8 @@ static void test_surprise_removal(struct kunit *test)
 		for (i = 0; i < NR_VFS; i++)
 			expect_no_access(test, kunit_pci_vf(ctx->pf, i), "VF");
 		expect_no_access(test, ctx->pf, "PF");
+		KUNIT_EXPECT_TRUE(test, pciehp_settle(ctx));
+		expect_no_alarm(test);
 
 		kunit_pci_plug(ctx->pf, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
 		KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->probed, (n + 1) * NR_FNS));
@@ -326,6 +397,17 @@ static void test_button(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
 	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
 	expect_orderly(test);
+
+	/* To be resumed must not be what turns the slot on: let the port sleep */
+	msleep(300);
+	press_button(test, BLINKINGON_STATE);
+	press_button(test, OFF_STATE);
+	press_button(test, BLINKINGON_STATE);
+	pciehp_button_time_is_up(ctx);
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->probed, 2 * NR_FNS));
+	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
+	KUNIT_EXPECT_EQ(test, ctx->ctrl->state, ON_STATE);
+	expect_no_alarm(test);
 }
 
 /* The card is pulled out before the five seconds are over */
@@ -537,6 +619,105 @@ static void test_reset_slot_during_removal(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
 }
 
+/*
+ * pciehp has looked at the link when it comes to wait for the rescan lock.  If
+ * the bus is reset meanwhile, it has to wait for the link once more.
+ */
+static void test_reset_before_scan(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+	bool waits;
+	int i;
+
+	kunit_pci_yank(ctx->pf);
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
+	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
+
+	pci_lock_rescan_remove();
+	kunit_pci_plug(ctx->pf, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
+	waits = pciehp_look_until_waiting(ctx);
+	link_down(ctx);
+	/* As a reset does it: no event that pciehp could go by instead */
+	pcie_clear_hotplug_events(ctx->ctrl);
+	pci_unlock_rescan_remove();
+	msleep(50);
+	link_up(ctx);
+	pcie_clear_hotplug_events(ctx->ctrl);
+
+	KUNIT_EXPECT_TRUE(test, waits);
+	for (i = 0; i < 500 && READ_ONCE(ctx->probed) < 2 * NR_FNS; i++)
+		msleep(20);
+	KUNIT_EXPECT_EQ(test, ctx->probed, 2 * NR_FNS);
+}
+
+static int pciehp_disable_outer_fn(void *data)
+{
+	struct pciehp_ctx *ctx = data;
+
+	ctx->ret = pciehp_sysfs_disable_slot(&ctx->outer->hotplug_slot);
+	return 0;
+}
+
+static const struct pciehp_both {
+	const char *desc;
+	bool outer_slot;	/* is turned off, else the switch is removed */
+	bool inner_slot;	/* is turned off, else the card is pulled out */
+} pciehp_boths[] = {
+	{ "switch removed, card pulled out", false, false },
+	{ "slot of switch turned off, card pulled out", true, false },
+	{ "switch removed, slot turned off", false, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(pciehp_both, pciehp_boths, desc);
+
+/*
+ * While a switch is removed, something happens to a slot below.  pciehp of that
+ * slot comes to wait for the lock that the remover has, who is about to wait for
+ * pciehp, or for who waits for that.
+ */
+static void test_nested_removal(struct kunit *test)
+{
+	const struct pciehp_both *both = test->param_value;
+	struct kunit_pci_thread *remove, *power = NULL;
+	struct pciehp_ctx *ctx = test->priv;
+	bool reached = false, waits;
+	char path[64];
+	int *ret, i;
+
+	ret = kunit_pci_zalloc(test, sizeof(*ret));
+	snprintf(path, sizeof(path), "bus/pci/slots/%s/power", slot_name(ctx->ctrl));
+	ctx->wait_in_remove = true;
+	if (both->outer_slot)
+		remove = kunit_pci_run(test, pciehp_disable_outer_fn, ctx);
+	else
+		remove = kunit_pci_run(test, pciehp_remove_fn, ctx->up);
+	for (i = 0; i < 1000 && !reached; i++) {
+		if (both->outer_slot)
+			wake_up_process(ctx->outer->poll_thread);
+		reached = wait_for_completion_timeout(&ctx->reached, HZ / 50);
+	}
+	KUNIT_EXPECT_TRUE(test, reached);
+
+	if (both->inner_slot)
+		power = kunit_pci_write_sysfs(test, path, "0", ret);
+	else
+		kunit_pci_yank(ctx->pf);
+	waits = pciehp_look_until_waiting(ctx);
+	KUNIT_EXPECT_TRUE(test, waits);
+	complete(&ctx->go_on);
+
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(remove, 0));
+	KUNIT_EXPECT_EQ(test, ctx->ret, 0);
+	if (power) {
+		KUNIT_ASSERT_TRUE(test, kunit_pci_wait(power, 0));
+		KUNIT_EXPECT_EQ(test, *ret, -ENODEV);
+	}
+	KUNIT_EXPECT_EQ(test, ctx->removed, 1);
+	KUNIT_EXPECT_EQ(test, ctx->marked, !both->inner_slot);
+	KUNIT_EXPECT_NULL(test, kunit_pci_get_dev(test, ctx->pf));
+	KUNIT_EXPECT_NULL(test, kunit_pci_get_dev(test, ctx->port_fn));
+}
+
 /* Nobody waits for a port that is gone to complete a command */
 static void test_disconnected_port(struct kunit *test)
 {
@@ -608,7 +789,13 @@ static struct kunit_case pciehp_cases[] = {
 	KUNIT_CASE_PARAM(test_resume, pciehp_while_gen_params),
 	KUNIT_CASE(test_reset_slot_during_removal),
 	KUNIT_CASE(test_error_reset_during_scan),
+	KUNIT_CASE(test_reset_before_scan),
 	KUNIT_CASE(test_disconnected_port),
+	{}
+};
+
+static struct kunit_case pciehp_nested_cases[] = {
+	KUNIT_CASE_PARAM(test_nested_removal, pciehp_both_gen_params),
 	{}
 };
 
@@ -633,7 +820,13 @@ static struct kunit_suite pciehp_full_suite = {
 	.test_cases = pciehp_full_cases,
 };
 
-kunit_test_suites(&pciehp_suite, &pciehp_full_suite);
+static struct kunit_suite pciehp_nested_suite = {
+	.name = "pciehp_nested",
+	.init = pciehp_nested_init,
+	.test_cases = pciehp_nested_cases,
+};
+
+kunit_test_suites(&pciehp_suite, &pciehp_full_suite, &pciehp_nested_suite);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit tests for surprise removal with pciehp");

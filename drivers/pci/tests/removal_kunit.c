@@ -8,6 +8,7 @@
 #include <linux/jiffies.h>
 #include <linux/msi.h>
 #include <linux/pci.h>
+#include <linux/pm.h>
 
 #include <kunit/pci.h>
 #include <kunit/test.h>
@@ -46,7 +47,8 @@ static void mark_all(void *data)
 	struct pci_dev *dev = data;
 
 	/* Whoever is to remove what is left need not wait for anything */
-	pci_bus_set_disconnected(dev->bus);
+	if (!kunit_pci_stuck())
+		pci_bus_set_disconnected(dev->bus);
 }
 
 static void removal_init(struct kunit *test, struct removal_ctx *ctx,
@@ -227,6 +229,94 @@ static void test_wait_for_pending_disconnected(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kunit_pci_take_count(ctx.pf_fn).reads, 0);
 }
 
+/* If there still are some after 700 ms, whoever asks gets to know */
+static void test_wait_for_pending(struct kunit *test)
+{
+	struct removal_ctx ctx;
+
+	removal_init(test, &ctx, NULL);
+	kunit_pci_set_pending(ctx.pf_fn, true);
+	KUNIT_EXPECT_EQ(test, pci_wait_for_pending_transaction(ctx.pf), 0);
+	kunit_pci_set_pending(ctx.pf_fn, false);
+	KUNIT_EXPECT_EQ(test, pci_wait_for_pending_transaction(ctx.pf), 1);
+}
+
+/* (The core gets it from the PM capability, which these have not) */
+static void removal_set_d3cold_delay(struct removal_ctx *ctx)
+{
+	ctx->pf->d3cold_delay = PCI_PM_D3COLD_WAIT;
+	ctx->sibling->d3cold_delay = PCI_PM_D3COLD_WAIT;
+}
+
+/* Of a port that is gone, nobody waits for what is below it */
+static void test_secondary_bus_disconnected(struct kunit *test)
+{
+	struct removal_ctx ctx;
+
+	removal_init(test, &ctx, NULL);
+	removal_set_d3cold_delay(&ctx);
+	pci_bus_set_disconnected(ctx.root->subordinate);
+	kunit_pci_take_count(ctx.port_fn);
+	KUNIT_EXPECT_EQ(test, pci_bridge_wait_for_secondary_bus(ctx.port, "test"), 0);
+	KUNIT_EXPECT_EQ(test, kunit_pci_take_count(ctx.port_fn).reads, 0);
+}
+
+static const struct removal_d3cold {
+	const char *desc;
+	bool gone;
+} removal_d3colds[] = {
+	{ "card is there", false },
+	{ "card is gone", true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(removal_d3cold, removal_d3colds, desc);
+
+/* What was pulled out while its port was in D3cold is marked when that resumes */
+static void test_resume_d3cold(struct kunit *test)
+{
+	const struct removal_d3cold *d3cold = test->param_value;
+	struct removal_ctx ctx;
+
+	if (!IS_ENABLED(CONFIG_PM) || !IS_ENABLED(CONFIG_PCIEPORTBUS))
+		kunit_skip(test, "needs CONFIG_PM and CONFIG_PCIEPORTBUS");
+
+	removal_init(test, &ctx, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx.port->driver);
+	removal_set_d3cold_delay(&ctx);
+	/* With RRS Software Visibility, pci_dev_wait() would be content with ~0 */
+	ctx.root->config_rrs_sv = 0;
+	ctx.port->current_state = PCI_D3cold;
+	if (d3cold->gone)
+		kunit_pci_yank(ctx.pf_fn);
+	KUNIT_EXPECT_EQ(test, 0, pci_bus_type.pm->runtime_resume(&ctx.port->dev));
+	KUNIT_EXPECT_EQ(test, pci_dev_is_disconnected(ctx.pf), d3cold->gone);
+	KUNIT_EXPECT_EQ(test, pci_dev_is_disconnected(ctx.sibling), d3cold->gone);
+	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.port));
+	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.other));
+}
+
+/* VFs of a PF that works are disabled, and get the second that they may need */
+static void test_sriov_disable(struct kunit *test)
+{
+	unsigned long start;
+	struct removal_ctx ctx;
+	u16 ctrl;
+	int pos;
+
+	removal_init(test, &ctx, &removal_offsets[0]);
+	pos = pci_find_ext_capability(ctx.pf, PCI_EXT_CAP_ID_SRIOV);
+	pci_read_config_word(ctx.pf, pos + PCI_SRIOV_CTRL, &ctrl);
+	KUNIT_EXPECT_TRUE(test, ctrl & PCI_SRIOV_CTRL_VFE);
+
+	start = jiffies;
+	pci_lock_rescan_remove();
+	pci_disable_sriov(ctx.pf);
+	pci_unlock_rescan_remove();
+	KUNIT_EXPECT_GE(test, jiffies - start, HZ);
+	pci_read_config_word(ctx.pf, pos + PCI_SRIOV_CTRL, &ctrl);
+	KUNIT_EXPECT_EQ(test, ctrl & (PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE), 0);
+}
+
 static void test_sriov_disable_disconnected(struct kunit *test)
 {
 	unsigned long start;
@@ -364,8 +454,10 @@ struct removal_driver {
 	/* Error recovery of the PF stops at @step, ->remove() waits for it */
 	enum recovery_step step;
 	struct completion reached, go_on;
-	bool wait_in_remove;
+	struct pci_dev *wait_in_remove;
 	int detected, slot_resets, resumed;
+	int told;		/* how many devices have been told of an error */
+	pci_ers_result_t result;
 };
 
 static void recovery_stop(struct removal_driver *rdrv, enum recovery_step step)
@@ -393,7 +485,7 @@ static void removal_remove(struct pci_dev *pdev)
 	struct kunit_pci_count count;
 	u32 id;
 
-	if (pdev == rdrv->pf && rdrv->wait_in_remove) {
+	if (pdev == rdrv->wait_in_remove) {
 		complete_all(&rdrv->reached);
 		wait_for_completion_timeout(&rdrv->go_on, 10 * HZ);
 	}
@@ -427,6 +519,7 @@ static pci_ers_result_t removal_error_detected(struct pci_dev *pdev,
 
 	if (state == pci_channel_io_perm_failure)
 		return PCI_ERS_RESULT_DISCONNECT;
+	rdrv->told++;
 	if (pdev == rdrv->pf) {
 		rdrv->detected++;
 		recovery_stop(rdrv, ERROR_DETECTED);
@@ -478,6 +571,7 @@ static struct removal_driver *removal_register_driver(struct kunit *test)
 	rdrv->drv.probe = removal_probe;
 	rdrv->drv.remove = removal_remove;
 	rdrv->drv.err_handler = &removal_err_handler;
+	rdrv->drv.sriov_configure = pci_sriov_configure_simple;
 	init_completion(&rdrv->reached);
 	init_completion(&rdrv->go_on);
 	kunit_pci_register_driver(test, &rdrv->drv);
@@ -547,6 +641,51 @@ static int removal_remove_fn(void *data)
 {
 	pci_stop_and_remove_bus_device_locked(data);
 	return 0;
+}
+
+static const struct removal_file {
+	const char *name, *val;
+} removal_files[] = {
+	{ "rescan", "1" },
+	{ "sriov_numvfs", "0" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(removal_file, removal_files, name);
+
+/*
+ * A file of a PF is written to when the PF is about to be removed.  Removal has
+ * the rescan lock by then, and is to wait for those who write to its files.
+ */
+static void test_remove_during_write(struct kunit *test)
+{
+	const struct removal_file *file = test->param_value;
+	struct kunit_pci_thread *write, *remove;
+	struct removal_driver *rdrv;
+	struct removal_ctx ctx;
+	char path[64];
+	int *ret;
+
+	ret = kunit_pci_zalloc(test, sizeof(*ret));
+	rdrv = removal_register_driver(test);
+	removal_init(test, &ctx, &removal_offsets[2]);
+	rdrv->pf = ctx.pf;
+	rdrv->fn = ctx.pf_fn;
+	rdrv->wait_in_remove = ctx.sibling;	/* which comes before the PF */
+	snprintf(path, sizeof(path), "bus/pci/devices/%s/%s", pci_name(ctx.pf),
+		 file->name);
+
+	kunit_pci_yank(ctx.port_fn);
+	pci_bus_set_disconnected(ctx.port->subordinate);
+	remove = kunit_pci_run(test, removal_remove_fn, ctx.port);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&rdrv->reached, 10 * HZ), 0);
+	write = kunit_pci_write_sysfs(test, path, file->val, ret);
+	KUNIT_EXPECT_FALSE(test, kunit_pci_wait(write, HZ / 5));
+	complete_all(&rdrv->go_on);
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(remove, 0));
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(write, 0));
+	KUNIT_EXPECT_EQ(test, rdrv->removed, 2 + NR_VFS);
+	/* The file has gone before it had the lock */
+	KUNIT_EXPECT_EQ(test, *ret, -ENODEV);
 }
 
 struct removal_reset {
@@ -633,7 +772,8 @@ static pci_ers_result_t removal_reset_subordinates(struct pci_dev *port)
 
 static int removal_recover_fn(void *data)
 {
-	pcie_do_recovery(data, pci_channel_io_frozen, removal_reset_subordinates);
+	recovering->result = pcie_do_recovery(data, pci_channel_io_frozen,
+					      removal_reset_subordinates);
 	return 0;
 }
 
@@ -648,6 +788,41 @@ static struct removal_driver *removal_recovery_init(struct kunit *test,
 	rdrv->fn = ctx->pf_fn;
 	recovering = rdrv;
 	return rdrv;
+}
+
+/* All that is below a port is told, but for the VFs on virtual buses */
+static void test_recovery_reach(struct kunit *test)
+{
+	struct kunit_pci_thread *recover;
+	struct removal_driver *rdrv;
+	struct removal_ctx ctx;
+
+	rdrv = removal_recovery_init(test, &ctx, &removal_offsets[1]);
+	recover = kunit_pci_run(test, removal_recover_fn, ctx.root);
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(recover, 0));
+	/* The PF, the one beside it, and the one below the other port */
+	KUNIT_EXPECT_EQ(test, rdrv->told, 3 + NR_VFS - removal_offsets[1].nr_virtual);
+	KUNIT_EXPECT_EQ(test, rdrv->slot_resets, 1);
+	KUNIT_EXPECT_EQ(test, rdrv->resumed, 1);
+	KUNIT_EXPECT_EQ(test, (__force int)rdrv->result,
+			(__force int)PCI_ERS_RESULT_RECOVERED);
+}
+
+/* What is gone does not recover: pciehp must not ignore that the link is down */
+static void test_recovery_disconnected(struct kunit *test)
+{
+	struct kunit_pci_thread *recover;
+	struct removal_driver *rdrv;
+	struct removal_ctx ctx;
+
+	rdrv = removal_recovery_init(test, &ctx, NULL);
+	pci_bus_set_disconnected(ctx.port->subordinate);
+	recover = kunit_pci_run(test, removal_recover_fn, ctx.port);
+	KUNIT_ASSERT_TRUE(test, kunit_pci_wait(recover, 0));
+	KUNIT_EXPECT_EQ(test, rdrv->told, 0);
+	KUNIT_EXPECT_EQ(test, rdrv->resumed, 0);
+	KUNIT_EXPECT_EQ(test, (__force int)rdrv->result,
+			(__force int)PCI_ERS_RESULT_DISCONNECT);
 }
 
 static const struct removal_step {
@@ -723,7 +898,7 @@ static void test_recover_during_remove(struct kunit *test)
 	struct removal_ctx ctx;
 
 	rdrv = removal_recovery_init(test, &ctx, &removal_offsets[2]);
-	rdrv->wait_in_remove = true;
+	rdrv->wait_in_remove = ctx.pf;
 	pci_bus_set_disconnected(ctx.port->subordinate);
 	remove = kunit_pci_run(test, removal_remove_fn, ctx.pf);
 	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&rdrv->reached, HZ), 0);
@@ -744,14 +919,21 @@ static struct kunit_case pci_removal_cases[] = {
 	KUNIT_CASE(test_reset_disconnected),
 	KUNIT_CASE(test_vf_bar_absent),
 	KUNIT_CASE(test_wait_for_pending_disconnected),
+	KUNIT_CASE(test_wait_for_pending),
+	KUNIT_CASE(test_secondary_bus_disconnected),
+	KUNIT_CASE_PARAM(test_resume_d3cold, removal_d3cold_gen_params),
+	KUNIT_CASE(test_sriov_disable),
 	KUNIT_CASE(test_sriov_disable_disconnected),
 	KUNIT_CASE(test_msix_mask_disconnected),
 	KUNIT_CASE(test_vfs_left_enabled),
 	KUNIT_CASE_PARAM(test_vf_holds_pf, removal_offset_gen_params),
 	KUNIT_CASE_PARAM(test_driver_remove, removal_time_gen_params),
+	KUNIT_CASE_PARAM(test_remove_during_write, removal_file_gen_params),
 	KUNIT_CASE(test_remove_during_reset),
 	KUNIT_CASE(test_disconnected_during_reset),
 #ifdef CONFIG_PCIEAER
+	KUNIT_CASE(test_recovery_reach),
+	KUNIT_CASE(test_recovery_disconnected),
 	KUNIT_CASE_PARAM(test_remove_during_recovery, removal_step_gen_params),
 	KUNIT_CASE(test_recover_during_remove),
 #endif
