@@ -58,7 +58,7 @@ class Progress:
     def step(self):
         self.done += 1
         if time.monotonic() >= self.next:
-            say(f"{self.what}: {self.done} of {self.total}")
+            say(f"{self.what}: {self.done}" + (f" of {self.total}" if self.done <= self.total else ""))
             self.next = time.monotonic() + 10
 
 
