@@ -17,6 +17,7 @@ PHASES = {}
 class Phase:
     plugged = True      # begins with a bound device in the slot
     powers_off = False  # ends the machine
+    moves = False       # the ports' windows, and what is below them
     extra = 0           # seconds by which gone may be later, and still good
     loads = None        # kinds of devices that it is for, if not all
 
@@ -207,6 +208,7 @@ class VfsOff(VfsOn):
 class Suspend(Phase):
     """to memory and back, as pm_test=devices does it"""
     name, state, test, extra = "suspend", "mem", "devices", 4
+    moves = True
 
     async def prepare(self, s):
         try:
