@@ -98,8 +98,13 @@ class Run:
 
     async def probed(self):
         """pciehp is done with the new card: bound is said before that"""
-        if not await self.m.slot.on(10):
-            raise Failed("the new card is not probed in 10 s")
+        for _ in range(100):
+            try:
+                await self.m.ask("stack", "pciehp", "pciehp_configure", 700)
+            except AgentError:
+                return
+            await asyncio.sleep(0.1)
+        raise Failed("the new card is not probed in 10 s")
 
     async def alive(self):
         """Where the BARs are, and that the device itself answers there"""

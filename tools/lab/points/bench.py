@@ -89,6 +89,11 @@ class Bench:
         self.inside = True
         await self.m.slot.insert(self.dev.plug()[0])
 
+    async def probed(self):
+        """pciehp is done with the new card: bound is said before that"""
+        if not await self.m.slot.on(10):
+            raise Failed("the new card is not probed in 10 s")
+
     async def emptied(self):
         if not await self.m.slot.off(6):
             raise Failed("pciehp never turned the slot off")
@@ -114,7 +119,7 @@ class Bench:
                 if "does not support hotplug" not in str(e):
                     raise
                 self.bare = True
-        await self.r.probed()
+        await self.probed()
         await self.r.alive()
         if not self.bare:
             await self.use()

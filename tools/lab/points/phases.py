@@ -54,7 +54,7 @@ class Probe(Phase):
 
     async def end(self, s, commands):
         await s.r.bound(s.bdf)
-        await s.r.probed()
+        await s.probed()
         # A thread that runs shows no stack: it may not be over yet
         before = -1
         while s.trap.count != before and not s.trap.fired:
