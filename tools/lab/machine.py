@@ -3,6 +3,7 @@
 
 import asyncio
 import ctypes
+import glob
 import itertools
 import json
 import os
@@ -197,6 +198,12 @@ class Machine:
 
     async def qtest_send(self, *commands):
         """All in one send: QEMU runs them before the guest's next access"""
+        # Who asks may be cancelled: the answers have to be read all the same
+        exchange = asyncio.ensure_future(self.qtest_exchange(commands))
+        exchange.add_done_callback(lambda f: f.cancelled() or f.exception())
+        return await asyncio.shield(exchange)
+
+    async def qtest_exchange(self, commands):
         async with self.qtest_lock, asyncio.timeout(15):
             self.qtest.write("".join(c + "\n" for c in commands).encode())
             answers = []
@@ -206,6 +213,23 @@ class Machine:
                     raise Failed(f"qtest: {command}: {' '.join(words)}")
                 answers.append(int(words[1], 0) if len(words) > 1 else None)
             return answers
+
+    # ---- this machine ---------------------------------------------------
+
+    def starved(self):
+        """Seconds that threads of QEMU, and we, waited for a processor
+
+        What is late by no more than that is not the guest's fault.
+        """
+        nanoseconds = 0
+        for pid in self.proc.pid, "self":
+            for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+                try:
+                    with open(path) as f:
+                        nanoseconds += int(f.read().split()[1])
+                except (OSError, IndexError):
+                    pass        # it has ended
+        return nanoseconds / 1e9
 
     # ---- console --------------------------------------------------------
 

@@ -28,6 +28,7 @@ PCI_CAP_ID_EXP = 0x10
 PCI_EXP_SLTCTL = 0x18
 SLOT_OFF = 0x700                # power controller off, power indicator off
 BUTTON_PRESSED = 0x1            # in Slot Status
+INDICATOR_ON = 0x100            # of SLOT_INDICATOR: nothing is going on
 SLOT_DARK, SLOT_INDICATOR = 0x500, 0x300        # off, indicator still on
 
 
@@ -147,6 +148,17 @@ class Port:
             if control & SLOT_OFF == SLOT_OFF:
                 return True
             await asyncio.sleep(0.05)
+        return False
+
+
+    async def on(self, timeout):
+        """pciehp is done with a new card: its driver has probed it"""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            control = await self.config_read("w", self.sltctl)
+            if control & SLOT_INDICATOR == INDICATOR_ON:
+                return True
+            await asyncio.sleep(0.02)
         return False
 
 

@@ -2,6 +2,7 @@
 """A machine in which a device dies, and is plugged again, over and over."""
 
 import asyncio
+import errno
 import json
 import time
 
@@ -9,7 +10,12 @@ from errors import AgentError, Failed
 from machine import Machine
 from run import Run
 from slots import ECAM
+from points import symbols
 from points.trap import Trap
+
+# What a device file gives while the device is not quite there, or its last user
+# not quite gone
+NOT_YET = {errno.ENXIO, errno.ENODEV, errno.ENOENT, errno.EBUSY}
 
 
 class Bench:
@@ -28,6 +34,8 @@ class Bench:
         self.loaded = False     # workers were started
         self.seen = 0           # lines of the console
         self.reads_checked = False
+        self.starved = None     # m.starved() when it died
+        self.patience = None    # hung_task_timeout_secs
 
     async def start(self):
         m, dev = self.m, self.dev
@@ -47,7 +55,7 @@ class Bench:
         self.bdf = slot.bdf
         self.sysfs = f"/sys/bus/pci/devices/{slot.bdf}"
         ecam = ECAM + (slot.bus << 20)
-        self.trap.watch([*await slot.windows(), (ecam, ecam + (1 << 20) - 1)])
+        await self.trap.watch([*await slot.windows(), (ecam, ecam + (1 << 20) - 1)])
 
     async def guard(self, work):
         """An end of QEMU goes before what comes of it"""
@@ -81,6 +89,11 @@ class Bench:
         self.inside = True
         await self.m.slot.insert(self.dev.plug()[0])
 
+    async def probed(self):
+        """pciehp is done with the new card: bound is said before that"""
+        if not await self.m.slot.on(10):
+            raise Failed("the new card is not probed in 10 s")
+
     async def emptied(self):
         if not await self.m.slot.off(6):
             raise Failed("pciehp never turned the slot off")
@@ -106,14 +119,32 @@ class Bench:
                 if "does not support hotplug" not in str(e):
                     raise
                 self.bare = True
-        await self.r.probed()
+        await self.probed()
         await self.r.alive()
         if not self.bare:
-            await self.r.start_load(use=True)
-            self.r.load = []
-            await m.ask("forget")
+            await self.use()
         if self.r.failed():
             raise Failed(self.complaints())
+
+    async def use(self):
+        """It works, at most so much later: its device files appear earlier"""
+        r, end = self.r, time.monotonic() + 10
+        while True:
+            checks = len(r.checks)
+            good = await r.start_load(use=True)
+            r.load = []
+            stat = await r.stat()
+            while not all(w["ended"] for w in stat):
+                if time.monotonic() > end + 10:
+                    return
+                await asyncio.sleep(0.05)
+                stat = await r.stat()
+            await self.m.ask("forget")
+            if good or time.monotonic() > end or not all(
+                    w["errno"] in NOT_YET for w in stat if w["errno"]):
+                return
+            del r.checks[checks:]
+            await asyncio.sleep(0.2)
 
     async def unplug(self):
         """By a yank, when nothing goes on"""
@@ -132,8 +163,11 @@ class Bench:
             await self.unplug()
         self.loaded = False
         # Timeouts of the device are not what hangs, if it dies unnoticed
-        await self.m.ask("write", "/proc/sys/kernel/hung_task_timeout_secs",
-                         0 if self.silent else 8)
+        patience = 0 if self.silent else 10
+        if patience != self.patience:
+            self.patience = patience
+            await self.m.ask(
+                "write", "/proc/sys/kernel/hung_task_timeout_secs", patience)
 
     # ---- after it has died ----------------------------------------------
 
@@ -143,7 +177,7 @@ class Bench:
             stat = await r.stat()
             if all(w["ended"] for w in stat):
                 break
-            late = time.monotonic() - since
+            late = time.monotonic() - since - self.r.waited(self.starved)
             if late > limit:
                 await r.stacks()
                 break
@@ -155,8 +189,12 @@ class Bench:
         """Whether it worked does not matter: the device is gone"""
         if not commands:
             return
-        done, late = await asyncio.wait(
-            commands, timeout=max(0, since + limit - time.monotonic()))
+        while True:
+            left = (since + limit - time.monotonic() +
+                    self.r.waited(self.starved))
+            done, late = await asyncio.wait(commands, timeout=max(0, left))
+            if not late or left <= 0:
+                break
         for command in done:
             command.exception()
         if late:
@@ -171,15 +209,22 @@ class Bench:
 
     async def names(self, paths):
         """The functions that addresses are in, innermost first"""
+        addresses = sorted({a for path in paths for a in path})
+        names = symbols.names(self.m.kernel, addresses)
+        if names is None:
+            names = await self.guest_names(addresses)
+        return [" < ".join(names.get(a, f"{a:#x}") for a in path)
+                for path in paths]
+
+    async def guest_names(self, addresses):
+        """Takes a while"""
+        names = {}
         try:
-            addresses = sorted({a for path in paths for a in path})
-            names = {}
             for nr in range(0, len(addresses), 500):
                 part = addresses[nr:nr + 500]
                 said = await self.m.ask(
                     "names", ",".join(f"{a:x}" for a in part), timeout=60)
                 names |= dict(zip(part, said.split()))
         except (AgentError, TimeoutError):
-            names = {}
-        return [" < ".join(names.get(a, f"{a:#x}") for a in path)
-                for path in paths]
+            pass
+        return names

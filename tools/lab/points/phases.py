@@ -17,6 +17,7 @@ PHASES = {}
 class Phase:
     plugged = True      # begins with a bound device in the slot
     powers_off = False  # ends the machine
+    moves = False       # the ports' windows, and what is below them
     extra = 0           # seconds by which gone may be later, and still good
     loads = None        # kinds of devices that it is for, if not all
 
@@ -53,7 +54,7 @@ class Probe(Phase):
 
     async def end(self, s, commands):
         await s.r.bound(s.bdf)
-        await s.r.probed()
+        await s.probed()
         # A thread that runs shows no stack: it may not be over yet
         before = -1
         while s.trap.count != before and not s.trap.fired:
@@ -207,6 +208,7 @@ class VfsOff(VfsOn):
 class Suspend(Phase):
     """to memory and back, as pm_test=devices does it"""
     name, state, test, extra = "suspend", "mem", "devices", 4
+    moves = True
 
     async def prepare(self, s):
         try:

@@ -8,6 +8,9 @@
  * A site is an instruction and who called its function: readl() of a driver is
  * often in one function that all others call.
  *
+ * A callback at each access to memory makes the guest some two times slower, so
+ * there are none until the host wants them: it boots without.
+ *
  * The prototypes are those of qemu-plugin.h, version 4 (QEMU 9.1 and later).
  */
 #include <fcntl.h>
@@ -37,6 +40,10 @@ GByteArray *g_byte_array_set_size(GByteArray *array, unsigned int len);
 void qemu_plugin_register_vcpu_init_cb(qemu_plugin_id_t id,
 				       void (*cb)(qemu_plugin_id_t,
 						  unsigned int));
+void qemu_plugin_register_vcpu_idle_cb(qemu_plugin_id_t id,
+				       void (*cb)(qemu_plugin_id_t,
+						  unsigned int));
+void qemu_plugin_reset(qemu_plugin_id_t id, void (*cb)(qemu_plugin_id_t));
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
 					   void (*cb)(qemu_plugin_id_t,
 						      struct qemu_plugin_tb *));
@@ -80,13 +87,14 @@ static volatile struct {
 	uint64_t fired, go;
 	uint64_t at, from, addr, store;	/* where it has stopped */
 	uint64_t overflow, armed;
-	uint64_t reserved[14];
+	uint64_t wanted, ready;		/* the callbacks, and here they are */
+	uint64_t reserved[12];
 	struct site sites[SITES];
 } *s;
 
 static struct qemu_plugin_register *rbp[CPUS];
 static GByteArray *buf[CPUS];
-static int lock;
+static int lock, asked;
 
 static bool kernel(uint64_t addr)
 {
@@ -222,6 +230,21 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	}
 }
 
+/* All code has been forgotten, and is translated anew */
+static void again(qemu_plugin_id_t id)
+{
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+	s->ready = 1;
+}
+
+/* Within a second all processors have been idle */
+static void idle(qemu_plugin_id_t id, unsigned int cpu)
+{
+	(void)cpu;
+	if (s->wanted && !__atomic_exchange_n(&asked, 1, __ATOMIC_SEQ_CST))
+		qemu_plugin_reset(id, again);
+}
+
 static void init(qemu_plugin_id_t id, unsigned int cpu)
 {
 	GArray *regs = qemu_plugin_get_registers();
@@ -252,6 +275,6 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 	if (s == MAP_FAILED)
 		return -1;
 	qemu_plugin_register_vcpu_init_cb(id, init);
-	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+	qemu_plugin_register_vcpu_idle_cb(id, idle);
 	return 0;
 }

@@ -20,6 +20,8 @@ class Outcome:
     notes: list = field(default_factory=list)
     times: dict = field(default_factory=dict)
     deaf: bool = False
+    used: bool = False          # the device was plugged again, and works
+    excused: bool = False       # late, but this machine may be why
 
     @property
     def bad(self):
@@ -45,7 +47,7 @@ async def enter(b, phase, point):
     """Begin the phase; gives two tasks: what it has begun, and its end"""
     r = b.r
     r.checks, r.notes, r.times, r.load = [], [], {}, []
-    r.stuck = r.deaf = False
+    r.stuck = r.deaf = r.excused = False
     await b.ready(phase.plugged)
     b.new_lines()
     await phase.prepare(b)
@@ -82,7 +84,8 @@ async def leave(b, phase):
     await b.emptied()
 
 
-async def try_point(b, phase, point):
+async def try_point(b, phase, point, use=True):
+    """Not to USE the device again leaves that to a point after this one"""
     b.points += 1
     m, r = b.m, b.r
     begun, over, watch = await enter(b, phase, point)
@@ -96,6 +99,9 @@ async def try_point(b, phase, point):
     if phase.powers_off:
         return await power_off(b, where)
     b.inside = False
+    if phase.moves and b.r.mode == "ones":
+        await m.shadow.setup()
+    b.starved = m.starved()
     when = await (m.slot.cut_power() if b.silent else m.slot.yank())
     b.trap.disarm()
     watch = watch or m.begin("watch", b.bdf)
@@ -110,7 +116,8 @@ async def try_point(b, phase, point):
         r.check("went-through", False, str(e))
     splats = console.splats(b.new_lines())
     r.check("console", not splats, "; ".join(splats[:3]))
-    if not r.failed():
+    used = use and not r.failed()
+    if used:
         try:
             await b.plug()
             splats = console.splats(b.new_lines())
@@ -120,7 +127,8 @@ async def try_point(b, phase, point):
             r.check("again", False, "plugged again: " + (str(e) or "hangs"))
     return Outcome(verdict(r.checks, r.times), where,
                    [f"{name}: {detail}" for name, good, detail in r.checks
-                    if not good], r.notes, r.times, r.deaf)
+                    if not good], r.notes, r.times, r.deaf, used,
+                   r.excused)
 
 
 async def noticed(b, phase, commands, watch, when):
@@ -130,7 +138,7 @@ async def noticed(b, phase, commands, watch, when):
         b.reads_checked = True
         await r.check_reads()
     if await r.wait("gone", watch, when, limits.gone + phase.extra,
-                    since=when + phase.extra):
+                    since=when + phase.extra, starved=b.starved):
         await b.returned(commands, when, limits.hang + phase.extra)
         if b.loaded:
             await b.workers_ended(when, limits.hang)

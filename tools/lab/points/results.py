@@ -13,6 +13,7 @@ class Row:
     phase: str
     dying: str
     skipped: str = None         # why, if nothing was tried
+    broken: str = None          # what is wrong without any yank
     accesses: int = 0
     sites: int = 0
     planned: int = 0
@@ -23,6 +24,8 @@ class Row:
     good: int = 0
     missed: int = 0             # the access did not come
     unrepeated: int = 0         # failed once, and not in a fresh machine
+    untried: int = 0            # what comes before it failed, three times
+    excused: int = 0            # good, if this machine was why they were late
     qemu: int = 0               # points at which QEMU aborts
     seconds: float = 0
     failing: list = field(default_factory=list)
@@ -37,26 +40,28 @@ class Row:
             self.missed += 1
             return
         self.points += 1
+        self.excused += outcome.verdict == GOOD and outcome.excused
         setattr(self, outcome.verdict, getattr(self, outcome.verdict) + 1)
 
     @property
     def failed(self):
         # To have reached no point proves nothing
-        return bool(self.never or self.splat or self.slow or
+        return bool(self.never or self.splat or self.slow or self.broken or
+                    self.untried or
                     self.planned and not self.points and not self.skipped)
 
     def counts(self):
         words = [f"{self.accesses} accesses from {self.sites} sites",
                  f"{self.points} of {self.planned} points"]
         words += [f"{getattr(self, kind)} {kind}"
-                  for kind in (NEVER, SPLAT, SLOW, GOOD, MISSED,
-                               "unrepeated", "qemu") if getattr(self, kind)]
+                  for kind in (NEVER, SPLAT, SLOW, GOOD, MISSED, "unrepeated",
+                               "untried", "excused", "qemu") if getattr(self, kind)]
         return ", ".join(words)
 
     def ktap(self, nr):
         if self.skipped:
             return [f"ok {nr} {self.name} # SKIP {self.skipped}"]
-        lines = []
+        lines = [f"# {self.name}: {self.broken}"] if self.broken else []
         for failing in self.failing:
             lines += [f"# {self.name}: {failing['verdict']} after "
                       f"{failing['site']}", *(

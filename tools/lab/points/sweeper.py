@@ -14,14 +14,15 @@ from guest import build_initramfs
 from points import choose, trap
 from points.bench import Bench
 from points.phases import PHASES
-from points.point import count, leave, try_point
+from points.point import GOOD, count, leave, try_point
 from points.results import Row
 
 HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 
-class OutOfTime(Exception):
-    pass
+# Where a device is not in the slot when a phase begins, it is not worked with
+# after each point, which takes longer than the point: only after so many.
+TOGETHER = 5
 
 
 class Sweep:
@@ -51,10 +52,9 @@ class Sweep:
               + f"; {self.tried} points in {gone / 60:.0f} min, about "
               f"{max(left, 0) / 60:.0f} min left", file=sys.stderr, flush=True)
 
-    def in_time(self):
-        if self.args.minutes and (time.monotonic() - self.begin >
-                                  60 * self.args.minutes):
-            raise OutOfTime
+    def late(self):
+        return self.args.minutes and (time.monotonic() - self.begin >
+                                      60 * self.args.minutes)
 
     # ---- machines -------------------------------------------------------
 
@@ -68,6 +68,7 @@ class Sweep:
                 open(path, "w").close()
             b = Bench(dev, self.args, self.qemu, self.args.kernel,
                       self.initramfs, self.plugin, self.args.mmio, tmp, log)
+            self.running[asyncio.current_task()] = b
             try:
                 await b.start()
                 self.kernel = b.r.kernel
@@ -77,29 +78,27 @@ class Sweep:
                 if not left:
                     raise Failed(f"does not start: {e}")
 
-    async def attempt(self, dev, row, phase, point, b):
+    async def attempt(self, dev, row, phase, point, b, use=True):
         """Gives the outcome, and the machine if it can go on
 
         What fails is repeated in a fresh machine.  A lost interrupt, and an
         end of QEMU, are no results.
         """
-        fresh, aborts, strange = False, 0, 0
+        failed, aborts, strange = False, 0, 0
         while True:
-            self.in_time()
             whole = phase.name in ("load", "unit-rescan")
             if b and (whole and b.bare or phase.powers_off and b.points):
                 await b.stop()
                 b = None
-            fresh = not b
             if not b:
                 b = await self.bench(dev, row.name)
             b.silent = row.dying == "silent"
             fresh = not b.points
             try:
                 async with asyncio.timeout(self.args.total):
-                    outcome = await (try_point(b, phase, point)
-                                     if phase.powers_off else
-                                     b.guard(try_point(b, phase, point)))
+                    trying = try_point(b, phase, point, use or fresh)
+                    outcome = await (trying if phase.powers_off else
+                                     b.guard(trying))
                 if not outcome.bad:
                     if outcome.verdict == "missed" and not phase.powers_off:
                         async with asyncio.timeout(self.args.total):
@@ -107,6 +106,7 @@ class Sweep:
                     elif phase.powers_off:
                         await b.stop()
                         b = None
+                    row.unrepeated += failed
                     return outcome, b
                 reason = "; ".join(outcome.wrong)
             except QemuGone as e:
@@ -123,10 +123,10 @@ class Sweep:
             self.print(f"# {row.name} {point}: {reason}; "
                        + ("a processor has lost an interrupt; " if outcome and
                           outcome.deaf else "") + "once more, in a fresh machine")
-            if outcome and not fresh:
-                row.unrepeated += 1
+            failed = failed or bool(outcome and not outcome.deaf)
             if aborts > 2 or strange > 2:
-                row.qemu += bool(aborts > 2)
+                row.qemu += aborts > 2
+                row.untried += strange > 2
                 raise Skip(reason)
 
     async def name(self, b, outcome):
@@ -152,18 +152,25 @@ class Sweep:
         self.rows.append(row)
         begin = time.monotonic()
         try:
-            row.skipped = phase.unavailable(dev)
+            row.skipped = (phase.unavailable(dev) or
+                           ("out of time" if self.late() else None))
             if not row.skipped:
                 b = await self.points(dev, row, phase, b)
         except Skip as e:
             row.skipped = str(e)
-        except OutOfTime:
-            if not row.points:
-                row.skipped = "out of time"
-        except (Failed, AgentError, QemuGone, TimeoutError) as e:
-            row.skipped = f"cannot be done: {e or type(e).__name__}"
-        if row.skipped and b:
-            await b.stop()      # whatever state it is in
+        except AgentError as e:
+            row.skipped = f"the kernel cannot do it: {e}"
+        except QemuGone as e:
+            if e.signal:
+                row.skipped = f"QEMU cannot do it: {e}"
+            else:
+                row.broken = str(e)
+        except (Failed, TimeoutError) as e:
+            row.broken = str(e) or "it hangs, with the device there"
+        if row.skipped or row.broken:
+            b = self.running.pop(asyncio.current_task(), None)
+            if b:
+                await b.stop()      # whatever state it is in
             b = None
         row.seconds = round(time.monotonic() - begin, 1)
         self.finished(row)
@@ -171,7 +178,6 @@ class Sweep:
 
     async def points(self, dev, row, phase, b):
         for left in (2, 1, 0):
-            self.in_time()
             if b and (phase.powers_off or b.bare):
                 await b.stop()
                 b = None
@@ -195,8 +201,6 @@ class Sweep:
             await b.stop()
             b = None
         else:
-            if not phase.loads:
-                row.names = []
             names = await b.names([s.path for s in sites])
             row.names = [f"{s.id:08x} x{s.times}: {name}"
                          for s, name in zip(sites, names)]
@@ -206,24 +210,60 @@ class Sweep:
         row.planned = len(chosen)
         print(f"# {row.name}: {row.accesses} accesses, {row.sites} sites, "
               f"{row.planned} points", file=sys.stderr, flush=True)
-        for point in chosen:
-            try:
-                outcome, b = await self.attempt(dev, row, phase, point, b)
-            except Skip as e:
-                b = None
-                self.print(f"# {row.name} {point}: left out: {e}")
-                continue
-            row.add(outcome)
-            self.progress(row, point, outcome)
-            if outcome.bad:
-                row.failing.append({
-                    "point": str(point), "verdict": outcome.verdict,
-                    "access": outcome.where[0],
-                    "write": outcome.where[3],
-                    "site": getattr(outcome, "site", "?"),
-                    "wrong": outcome.wrong, "notes": outcome.notes,
-                    "repeat": self.repeat(row, point)})
+        return await self.each(dev, row, phase, chosen, b)
+
+    async def each(self, dev, row, phase, chosen, b):
+        """Point after point; gives the last machine"""
+        unsure = []     # points that went well, if the device works again
+        for nr, point in enumerate(chosen):
+            if self.late():
+                self.print(f"# {row.name}: out of time after {nr} of "
+                           f"{len(chosen)} points")
+                break
+            use = (phase.plugged or nr + 1 == len(chosen) or
+                   len(unsure) + 1 >= TOGETHER)
+            had = b
+            outcome, b = await self.counted(dev, row, phase, point, b, use)
+            if b is not had:
+                # Something went wrong: by the fault of one before?
+                for one, _ in unsure:
+                    _, b = await self.counted(dev, row, phase, one, b, True)
+                unsure = []
+            if outcome and outcome.verdict == GOOD:
+                if outcome.used or phase.powers_off:
+                    for _, before in unsure:
+                        row.add(before)
+                    unsure = []
+                else:
+                    unsure.append((point, outcome))
+        if unsure:
+            async with asyncio.timeout(self.args.total):
+                await b.guard(b.plug())
+            for _, before in unsure:
+                row.add(before)
+        if not row.points and self.late():
+            row.skipped = "out of time"
         return b
+
+    async def counted(self, dev, row, phase, point, b, use):
+        """A point, into the row, unless it is good but the device not used"""
+        try:
+            outcome, b = await self.attempt(dev, row, phase, point, b, use)
+        except Skip as e:
+            self.print(f"# {row.name} {point}: left out: {e}")
+            return None, None
+        if outcome.verdict != GOOD or outcome.used or phase.powers_off:
+            row.add(outcome)
+        self.progress(row, point, outcome)
+        if outcome.bad:
+            row.failing.append({
+                "point": str(point), "verdict": outcome.verdict,
+                "access": outcome.where[0],
+                "write": outcome.where[3],
+                "site": getattr(outcome, "site", "?"),
+                "wrong": outcome.wrong, "notes": outcome.notes,
+                "repeat": self.repeat(row, point)})
+        return outcome, b
 
     def repeat(self, row, point):
         return (f"tools/lab/sweep --kernel {self.args.kernel} --devices "
@@ -259,6 +299,7 @@ class Sweep:
         args = self.args
         self.rng = random.Random(args.seed)
         self.benches, self.done, self.bug = 0, [], False
+        self.running = {}       # the last machine of each worker
         self.left = []
         for dev in self.devices:
             reason = dev.unavailable(self.qemu)
@@ -268,6 +309,8 @@ class Sweep:
                 self.left += [(dev, [name]) for name in self.phases]
             else:
                 self.left.append((dev, self.phases))
+        if args.handful:        # time may be short: not always for the same
+            self.rng.shuffle(self.left)
         self.total = sum(len(phases) for _, phases in self.left) * len(
             args.dying)
         self.print(f"KTAP version 1\n1..{self.total}\n# {self.qemu.version}, "

@@ -6,14 +6,15 @@ import mmap
 import os
 import struct
 import subprocess
+import time
 from dataclasses import dataclass
 
-from errors import LabError
+from errors import Failed, LabError
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 WINDOWS, CALLERS, SITES = 3, 3, 4096
 (NR, SITE, SEEN, COUNT, FIRED, GO, AT, FROM, ADDRESS, STORE,
- OVERFLOW, ARMED) = range(2 * WINDOWS, 2 * WINDOWS + 12)
+ OVERFLOW, ARMED, WANTED, READY) = range(2 * WINDOWS, 2 * WINDOWS + 14)
 HEADER = 32
 FIELDS = 1 + 1 + CALLERS + 3
 SIZE = 8 * (HEADER + SITES * FIELDS)
@@ -61,7 +62,13 @@ class Trap:
     def put(self, nr, value):
         struct.pack_into("<Q", self.map, 8 * nr, value)
 
-    def watch(self, windows):
+    async def watch(self, windows):
+        self.put(WANTED, 1)
+        end = time.monotonic() + 30
+        while not self.get(READY):
+            if time.monotonic() > end:
+                raise Failed("QEMU's plugin does not answer")
+            await asyncio.sleep(0.02)
         for nr, (low, last) in enumerate(windows):
             self.put(nr, low)
             self.put(WINDOWS + nr, last + 1)

@@ -4,23 +4,35 @@
 python3 -m unittest discover -s tools/lab/tests
 """
 
+import argparse
+import asyncio
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
 import os
 import random
 import sys
 import tempfile
+import time
 import unittest
+from unittest import mock
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 sys.dont_write_bytecode = True
 import console                                      # noqa: E402
-from errors import LabError                         # noqa: E402
-from points import choose                           # noqa: E402
+from errors import Failed, LabError, QemuGone       # noqa: E402
+from machine import Machine                         # noqa: E402
+from points import choose, sweeper, symbols         # noqa: E402
+from points.phases import PHASES                    # noqa: E402
 from points.point import (GOOD, MISSED, NEVER, SLOW, SPLAT,     # noqa: E402
                           Outcome, verdict)
 from points.results import Row, table               # noqa: E402
 from points.trap import (COUNT, FIELDS, HEADER, Site, Trap)     # noqa: E402
 from devices import DEVICES                         # noqa: E402
+import run                                          # noqa: E402
+from run import Run                                 # noqa: E402
 from scenarios import SCENARIOS                     # noqa: E402
 
 
@@ -156,6 +168,237 @@ class NothingReached(unittest.TestCase):
         row = Row("nvme", "probe", "event", planned=1)
         row.add(Outcome(MISSED))
         self.assertTrue(row.ktap(1)[-1].startswith("not ok"))
+
+
+class FakeBench:
+    """Whose points do what they are told to: see SCRIPT"""
+
+    def __init__(self, sweep):
+        self.points, self.bare, self.silent = 0, False, False
+        self.sweep, self.stopped = sweep, False
+        sweep.made += 1
+
+    async def guard(self, work):
+        return await work
+
+    async def stop(self):
+        self.stopped = True
+
+    async def plug(self):
+        self.sweep.did.append("plug")
+
+
+class FakeSweep(sweeper.Sweep):
+    """SCRIPT: for each point what its tries come to, the last for all others"""
+
+    def __init__(self, script, **args):
+        defaults = {"total": 5, "minutes": None, "kernel": "k", "points": None,
+                    "handful": None, "step": None}
+        super().__init__(argparse.Namespace(**defaults | args), None, [], [])
+        self.script = {nr: list(outcomes) for nr, outcomes in script.items()}
+        self.total, self.made, self.said = 1, 0, []
+        self.did, self.used = [], []
+        self.running, self.rng = {}, random.Random(1)
+
+    def print(self, text):
+        self.said.append(text)
+
+    async def bench(self, dev, name):
+        return FakeBench(self)
+
+    async def name(self, b, outcome):
+        pass
+
+    async def try_point(self, b, phase, point, use=True):
+        b.points += 1
+        self.did.append(point.number)
+        self.used += [point.number] * use
+        left = self.script.get(point.number, [GOOD])
+        kind = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(kind, Exception):
+            raise kind
+        deaf = kind == "deaf"
+        kind = NEVER if deaf else kind
+        return Outcome(kind, (point.number, 1, 0, False), ["gone: never"],
+                       deaf=deaf, used=use and kind == GOOD)
+
+    def go(self, phase, numbers):
+        """The row, after these points"""
+        row = Row("nvme", phase, "event", planned=len(numbers))
+
+        async def all_of_them():
+            b = FakeBench(self)
+            b.points = 1
+            return await self.each(None, row, PHASES[phase], [
+                choose.Point(number) for number in numbers], b)
+
+        async def leave(b, phase):
+            self.did.append("leave")
+        with mock.patch.object(sweeper, "try_point", self.try_point), \
+                mock.patch.object(sweeper, "leave", leave), \
+                contextlib.redirect_stderr(io.StringIO()):
+            asyncio.run(all_of_them())
+        return row
+
+
+class Repeats(unittest.TestCase):
+    def test_fails_again(self):
+        row = FakeSweep({2: [NEVER]}).go("remove", [1, 2, 3])
+        self.assertEqual((row.points, row.good, row.never, row.unrepeated),
+                         (3, 2, 1, 0))
+        self.assertEqual(row.failing[0]["point"], "2")
+        self.assertTrue(row.failed)
+
+    def test_does_not_fail_again(self):
+        sweep = FakeSweep({2: [NEVER, GOOD]})
+        row = sweep.go("remove", [1, 2, 3])
+        self.assertEqual((row.points, row.good, row.unrepeated), (3, 3, 1))
+        self.assertEqual(sweep.made, 2)
+        self.assertFalse(row.failed)
+
+    def test_deaf_is_no_failure(self):
+        row = FakeSweep({2: ["deaf", "deaf", GOOD]}).go("remove", [1, 2])
+        self.assertEqual((row.points, row.good, row.unrepeated), (2, 2, 0))
+
+    def test_cannot_be_tried(self):
+        row = FakeSweep({1: [Failed("x")]}).go("remove", [1, 2])
+        self.assertEqual((row.points, row.untried), (1, 1))
+        self.assertTrue(row.failed)
+
+    def test_qemu_aborts(self):
+        row = FakeSweep({1: [QemuGone("x")]}).go("remove", [1, 2])
+        self.assertEqual((row.points, row.qemu, row.failed), (1, 1, False))
+
+    def test_missed(self):
+        sweep = FakeSweep({1: [MISSED]})
+        row = sweep.go("remove", [1])
+        self.assertEqual((row.points, row.missed, row.failed), (0, 1, True))
+        self.assertEqual(sweep.did, [1, "leave"])
+
+
+class UsedLater(unittest.TestCase):
+    def test_all_good(self):
+        sweep = FakeSweep({})
+        row = sweep.go("probe", range(1, 13))
+        self.assertEqual((row.points, row.good), (12, 12))
+        self.assertEqual(sweep.did, list(range(1, 13)))
+
+    def test_fault_of_one_before(self):
+        """Of what went well before a failure, each is looked into alone"""
+        sweep = FakeSweep({2: [GOOD, SPLAT], 4: [NEVER, GOOD]})
+        row = sweep.go("probe", [1, 2, 3, 4])
+        self.assertEqual(sweep.did[:4], [1, 2, 3, 4])
+        self.assertEqual((row.points, row.good, row.splat, row.unrepeated),
+                         (4, 3, 1, 1))
+        self.assertEqual(row.failing[0]["point"], "2")
+
+    def test_fresh_machine(self):
+        sweep = FakeSweep({2: [NEVER, GOOD]})
+        sweep.go("probe", [1, 2, 3, 4])
+        self.assertEqual(sweep.did, [1, 2, 2, 1, 3, 4])
+        self.assertEqual(sweep.used, [2, 1, 4])
+
+    def test_last_is_missed(self):
+        sweep = FakeSweep({3: [MISSED]})
+        row = sweep.go("probe", [1, 2, 3])
+        self.assertEqual((row.points, row.missed), (2, 1))
+        self.assertEqual(sweep.did[-1], "plug")
+
+    def test_out_of_time(self):
+        sweep = FakeSweep({}, minutes=1)
+        sweep.begin -= 61
+        row = sweep.go("probe", [1, 2])
+        self.assertEqual((row.points, row.skipped), (0, "out of time"))
+
+
+class Symbols(unittest.TestCase):
+    def test_names(self):
+        with tempfile.TemporaryDirectory() as tmp:
+            kernel = os.path.join(tmp, "arch/x86/boot/bzImage")
+            os.makedirs(os.path.dirname(kernel))
+            self.assertIsNone(symbols.names(kernel, [1]))
+            with open(os.path.join(tmp, "System.map"), "w") as f:
+                f.write("ff10 T b\nff00 t a\nff08 D data\n")
+            with open(kernel, "w"):
+                pass
+            self.assertEqual(symbols.names(kernel, [0xff09, 0xff10, 1]), {
+                0xff09: "a+0x9", 0xff10: "b+0x0"})
+            os.utime(kernel, (1, 1))
+            self.assertIsNone(symbols.names(kernel, [0xff09]))
+
+
+class Busy(unittest.TestCase):
+    """What the guest could not do for want of a processor"""
+
+    def wait(self, seconds, starved, hang=0.2):
+        class FakeRun(Run):
+            async def stacks(self):
+                pass
+        async def go():
+            m = argparse.Namespace(starved=lambda: 10 + starved)
+            r = FakeRun(m, None, "ones", argparse.Namespace(hang=hang))
+            future = asyncio.get_running_loop().create_future()
+            begin = time.monotonic()
+            asyncio.get_running_loop().call_later(seconds, lambda: (
+                future.set_result((time.monotonic(), ""))))
+            await r.wait("gone", future, begin, 0.1, starved=10)
+            return r
+        with mock.patch.object(run, "STACKS_AFTER", hang / 2):
+            return asyncio.run(go())
+
+    def test_late_by_its_own(self):
+        r = self.wait(0.15, 0)
+        self.assertTrue(r.failed())
+        self.assertGreaterEqual(r.times["gone"], 0.1)
+        self.assertFalse(r.excused)
+
+    def test_late_by_the_host(self):
+        r = self.wait(0.2, 10)
+        self.assertFalse(r.failed())
+        self.assertLess(r.times["gone"], 0.1)
+        self.assertIn("without a processor", r.checks[0][2])
+        self.assertTrue(r.excused)
+
+    def test_never_is_later_on_a_busy_host(self):
+        self.assertIn("gone", self.wait(0.4, 10).times)
+        self.assertNotIn("gone", self.wait(30, 0).times)
+
+    def test_of_this_machine(self):
+        m = argparse.Namespace(proc=argparse.Namespace(pid=os.getpid()))
+        self.assertGreaterEqual(Machine.starved(m), 0)
+        self.assertIsInstance(Machine.starved(m), float)
+
+
+class Qtest(unittest.TestCase):
+    def test_cancelled(self):
+        """Whoever asks next gets answers of its own"""
+        async def go():
+            m = Machine.__new__(Machine)
+            m.qtest_lock, m.qtest_in = asyncio.Lock(), asyncio.StreamReader()
+            m.qtest = argparse.Namespace(write=lambda data: None)
+            first = asyncio.create_task(m.qtest_send("readw 0x1"))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.sleep(0)
+            m.qtest_in.feed_data(b"OK 0x1\nOK 0x2\n")
+            return await m.qtest_send("readw 0x2")
+        self.assertEqual(asyncio.run(go()), [2])
+
+
+class Summary(unittest.TestCase):
+    def test_nothing_was_checked(self):
+        path = os.path.join(os.path.dirname(HERE), "lab")
+        loader = importlib.machinery.SourceFileLoader("lab_itself", path)
+        lab = importlib.util.module_from_spec(
+            importlib.util.spec_from_loader("lab_itself", loader))
+        loader.exec_module(lab)
+        case = lab.Case("nvme", "load", "ones")
+        case.result, case.run = "fail", lab.Run(None, None, "ones", None)
+        said = []
+        self.assertEqual(lab.Lab.summary(argparse.Namespace(
+            todo=[case], kernel="k", print=said.append)), 1)
+        self.assertIn("never!nothing-done", "\n".join(said))
 
 
 class TrapFile(unittest.TestCase):

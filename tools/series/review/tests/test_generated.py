@@ -99,7 +99,8 @@ class Generated(Tree):
     def test_sweep(self):
         places = results.Places(self.top)
         row = {"device": "nvme", "phase": "probe", "dying": "event",
-               "sites": 9, "points": 40, "never": 3, "failing": ["x"]}
+               "sites": 9, "points": 40, "never": 3, "failing": [
+                   {"point": "12ab:1", "site": "f+0x1", "notes": ["y"]}]}
         other = row | {"phase": "reset", "never": 0}
         for suffix, tree, number, found in (
                 ("-pristine", "b", 1, [row, other]), ("", "s", 1, [row]),
@@ -115,11 +116,21 @@ class Generated(Tree):
         self.assertEqual(data["rows"][0]["base"]["never"], 3)
         self.assertEqual(data["rows"][0]["series"]["never"], 0)
         self.assertNotIn("failing", data["rows"][0]["base"])
+        self.assertEqual(data["failing"][0], {
+            "device": "nvme", "phase": "probe", "dying": "event",
+            "side": "base", "point": "12ab:1", "site": "f+0x1"})
+        wrong = len(data["failing"])
         self.assertNotIn("series", data["rows"][1])
         # Of the same kernel, what was not run again stays.
         (self.top / "out/lab/sweep-mainline-pristine.d/1.json").unlink()
         again = json.loads(sweeps.record("sweep", "mainline", places))
         self.assertEqual(again["rows"][1]["base"]["points"], 40)
+        self.assertEqual(len(again["failing"]), wrong)
+        # A handful is no measure.
+        self.write("out/lab/sweep-mainline.d/3.json", json.dumps(
+            {"handful": 1, "rows": [row | {"points": 1}]}))
+        data = json.loads(sweeps.record("sweep", "mainline", places))
+        self.assertEqual(data["rows"][0]["series"]["points"], 40)
         text = generated.other(places, "sweep")
         self.assertIn("**Stale**: recorded on ", text)
         self.assertIn("| nvme | reset | event | 9 | 40 | 0 |", text)
