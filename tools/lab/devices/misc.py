@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A source of random numbers."""
+"""A source of random numbers, and a balloon."""
 
 import asyncio
 
 from devices.base import Device, add
+from errors import Failed
 
 
 class Rng(Device):
@@ -21,3 +22,17 @@ class Rng(Device):
 
 add(Rng("virtio-rng", "virtio-rng-pci",
         props={"rng": "rng", "max-bytes": 256, "period": 500}))
+
+
+class Balloon(Device):
+    async def inflate(self, m, leave):
+        """Until LEAVE MiB are left to the guest"""
+        await m.monitor(f"balloon {leave}")
+        for _ in range(200):
+            if f"actual={leave}" in await m.monitor("info balloon"):
+                return
+            await asyncio.sleep(0.1)
+        raise Failed("the balloon was not inflated")
+
+
+add(Balloon("virtio-balloon", "virtio-balloon-pci"))

@@ -5,6 +5,7 @@ import time
 
 from errors import Failed, Late
 from scenarios.base import scenario, slow_load, sysfs_remove
+from scenarios.yank import HELD
 from slots import PORT
 
 
@@ -22,6 +23,16 @@ async def silent(r):
     when = await sysfs_remove(r, None if disk else r.limits.gone)
     await r.ended(when)
     await m.slot.yank()
+    await r.check_slot()
+
+
+@scenario(("virtio-balloon",))
+async def inflated_silent(r):
+    """balloon that holds some memory dies without an event; sysfs removal"""
+    await r.dev.inflate(r.m, HELD)
+    await r.m.slot.cut_power()
+    await sysfs_remove(r, r.limits.gone)
+    await r.m.slot.yank()
     await r.check_slot()
 
 

@@ -9,6 +9,8 @@ from errors import AgentError, Failed, Skip
 from scenarios.base import after_yank, emptied, scenario, slow_load
 from slots import PORT
 
+HELD = 200              # MiB that a balloon leaves to the guest
+
 
 @scenario()
 async def idle(r):
@@ -21,6 +23,14 @@ async def idle(r):
 async def load(r):
     """yank under load, requests in flight"""
     await slow_load(r, lose=True)
+    when, watch = await r.yank()
+    await after_yank(r, when, watch)
+
+
+@scenario(("virtio-balloon",))
+async def inflated(r):
+    """balloon that holds some memory, yank"""
+    await r.dev.inflate(r.m, HELD)
     when, watch = await r.yank()
     await after_yank(r, when, watch)
 
