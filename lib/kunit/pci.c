@@ -407,6 +407,9 @@ static void kunit_pci_remove_host(void *data)
 			remove_host(host);
 	}
 	if (stuck) {
+		/* Not to be removed with the parent: that waits for open files */
+		if (host->probed)
+			device_move(&bridge->dev, NULL, DPM_ORDER_NONE);
 		__module_get(THIS_MODULE);
 		return;
 	}
