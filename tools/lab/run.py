@@ -29,6 +29,7 @@ class Run:
         self.stuck = False      # something did not end: stacks were taken
         self.deaf = False       # and a processor has lost an interrupt
         self.excused = False    # late, but this machine may be why
+        self.off = False        # the machine has powered off
         self.load = []          # workers started, by first index and kind
 
     def check(self, name, good, detail=""):
@@ -322,14 +323,34 @@ class Run:
             await asyncio.sleep(0.05)
         return False
 
+    async def power_off(self):
+        """The machine powers off; QEMU stays, stopped"""
+        m = self.m
+        await m.qmp("set-action", shutdown="pause")
+        begin = time.monotonic()
+        m.begin("power", "off")
+        while not self.off and time.monotonic() < begin + self.limits.hang:
+            await asyncio.sleep(0.1)
+            self.off = (await m.qmp("query-status"))["status"] == "shutdown"
+        self.times["off"] = time.monotonic() - begin
+        if not self.off:
+            await self.stacks()
+        self.check("off", self.off, f"{self.times['off']:.1f} s, at most "
+                                    f"{self.limits.hang:g} s")
+
     async def finish(self):
         m = self.m
+        if self.off:
+            return self.check_console()
         try:
             await m.ask("uname")
             self.check("guest", True)
         except (TimeoutError, AgentError):
             self.check("guest", False, "the agent does not answer any more")
-        splats = m.splats()
+        self.check_console()
+
+    def check_console(self):
+        splats = self.m.splats()
         self.check("console", not splats, f"{len(splats)} complaints"
                    + "".join(f"; {line}" for line in splats[:3]))
 

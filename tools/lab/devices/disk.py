@@ -213,4 +213,10 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
          alive=(1, 0xb0, ANY), children=(
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
               "drive": "disk"},),
-         moments={"in-irq": "megasas_isr"}, **NATIVE))
+         moments={"in-irq": "megasas_isr"}, **NATIVE),
+    Disk("pvscsi", "pvscsi", driver="vmw_pvscsi",
+         alive=(0, 0x2010, 0x3), children=(
+             {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
+              "drive": "disk"},),
+         # Pulled out during its removal, a command has to time out, in 60 s
+         scenarios=("load", "silent-off"), **NATIVE))

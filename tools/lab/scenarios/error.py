@@ -95,3 +95,13 @@ async def aer_gone(r):
     await r.ended(when)
     await r.m.slot.yank()
     await r.check_slot()
+
+
+@scenario(("megasas", "pvscsi"), default=False, zeros=False)
+async def silent_off(r):
+    """a disk dies without an event under load, the machine powers off"""
+    await r.dev.short_timeouts(r.m)
+    await slow_load(r)
+    await r.m.slot.cut_power()
+    await r.check_reads()
+    await r.power_off()
