@@ -142,23 +142,19 @@ class Port:
 
     async def off(self, timeout):
         """pciehp has turned the slot off: it is ready for a card"""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            control = await self.config_read("w", self.sltctl)
-            if control & SLOT_OFF == SLOT_OFF:
-                return True
-            await asyncio.sleep(0.05)
-        return False
-
+        return await self.control_is(SLOT_OFF, SLOT_OFF, timeout, 0.05)
 
     async def on(self, timeout):
         """pciehp is done with a new card: its driver has probed it"""
+        return await self.control_is(SLOT_INDICATOR, INDICATOR_ON, timeout,
+                                     0.02)
+
+    async def control_is(self, mask, value, timeout, interval):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            control = await self.config_read("w", self.sltctl)
-            if control & SLOT_INDICATOR == INDICATOR_ON:
+            if await self.config_read("w", self.sltctl) & mask == value:
                 return True
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(interval)
         return False
 
 

@@ -38,3 +38,11 @@ fails() {
 	printf '%s\n' "$out"
 	[ "$(grep -c '^error: ' <<<"$out")" = 1 ] && grep '^error: ' <<<"$out" | grep -qF -- "$want" || { echo "expected: $want"; return 1; }
 }
+# borrow DIR BRANCH: a repository with the objects of the base, after open_base, and the
+# base's commit checked out, without a file of it.
+borrow() {
+	git init -q "$1"; mkdir -p "$1/.git/objects/info"
+	{ cat "$GD/objects/info/alternates"; echo "$GD/objects"; } >"$1/.git/objects/info/alternates"
+	[ ! -f "$GD/shallow" ] || cp "$GD/shallow" "$1/.git/shallow"
+	git -C "$1" sparse-checkout set --no-cone nothing; git -C "$1" checkout -q -b "$2" "$BASE_COMMIT"
+}

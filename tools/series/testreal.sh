@@ -7,9 +7,7 @@ real() {	# TOPIC
 	local made=$T/real.composed
 	TOPIC='' stack compose --topic "$1" >"$made"; [ -s "$made" ] || return 0
 	"$S/stack.py" series --topic "$1"
-	rm -rf "$T/real"; git init -q "$T/real"; cd "$T/real"; mkdir -p .git/objects/info
-	{ cat "$GD/objects/info/alternates"; echo "$GD/objects"; } >.git/objects/info/alternates; [ ! -f "$GD/shallow" ] || cp "$GD/shallow" .git/shallow
-	git -C "$T/real" --git-dir="$T/real/.git" sparse-checkout set --no-cone nothing; git checkout -q -b am "$BASE_COMMIT"
+	rm -rf "$T/real"; borrow "$T/real" am; cd "$T/real"
 	G diff --name-only "$BASE_COMMIT" "$(tail -n1 "$made" | cut -d' ' -f1)" | sed 's|^|/|' | git sparse-checkout set --no-cone --stdin
 	local t; for t in $(TOPIC='' stack needs --topic "$1") "$1"; do git am -q $(ls "$TOP/out/$BASE/$t/"*.patch | grep -v /0000-); done
 	[ "$(git rev-parse 'HEAD^{tree}')" = "$(G rev-parse "$(tail -n1 "$made" | cut -d' ' -f1)^{tree}")" ]

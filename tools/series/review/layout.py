@@ -89,11 +89,9 @@ class Base:
         self.topics = {t.name: self.topic(t) for t in read.topics.values()}
 
     def topic(self, t):
-        where = self.where / t.name
-        found = model.keys_of((where / "topic").read_text())
-        return Topic(self.name, t.name, found, [
+        return Topic(self.name, t.name, t.keys, [
             Patch(t.name, e.path, e.files, self.top) for e in t.entries],
-            where, t.needs)
+            self.where / t.name, t.needs)
 
     def patches(self):
         return [p for t in self.topics.values() for p in t.patches]

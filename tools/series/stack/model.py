@@ -77,6 +77,7 @@ class Sent:
 class Topic:
     name: str
     base: str
+    keys: dict = field(default_factory=dict)	# of its file topic, as keys_of() has them
     tree: str = ""
     prefix: str = "PATCH"
     needs: list = field(default_factory=list)
@@ -132,6 +133,7 @@ class Base:
         for key in keys:
             if key not in KEYS:
                 die(f"{t.where}/topic: {key}= is not known: one of: {' '.join(k + '=' for k in KEYS)}")
+        t.keys = keys
         t.tree = keys.get("tree", [""])[0]
         t.prefix = keys.get("prefix", ["PATCH"])[0] or "PATCH"
         t.needs = keys.get("needs", [""])[0].replace(",", " ").split()
