@@ -5,11 +5,14 @@ from errors import Failed
 from scenarios.base import after_yank, scenario
 
 
-async def at_moment(r, name, path=None, value=None):
+async def at_moment(r, name, path=None, value=None, load=False):
     """Yank when the driver enters a function, after a write or in its work"""
     m, gdb = r.m, r.gdb
     function = r.dev.moments[name]
-    address = int(await m.ask("symbol", function), 16)
+    # Before the load: all of kallsyms is read for it
+    address = int(await m.ask("symbol", function, timeout=15), 16)
+    if load:
+        await r.start_load()
     watch = m.begin("watch", m.slot.bdf)
     await gdb.catch(address)
     command = path and m.begin("write", path, value)
@@ -42,14 +45,11 @@ async def in_reset(r):
 @scenario(("nvme", "igb"), default=False, zeros=False)
 async def in_remove(r):
     """yank while the driver stops the device, in ->remove"""
-    if r.dev.load == "net":
-        await r.start_load()
     await at_moment(r, "in-remove", f"/sys/bus/pci/devices/{r.m.slot.bdf}/remove",
-                    1)
+                    1, load=r.dev.load == "net")
 
 
 @scenario(("megasas",), default=False, zeros=False)
 async def in_irq(r):
     """yank under load, when the driver is about to ask for the interrupt"""
-    await r.start_load()
-    await at_moment(r, "in-irq")
+    await at_moment(r, "in-irq", load=True)
