@@ -14,7 +14,7 @@ PYTHON := PYTHONPATH=$(S) PYTHONDONTWRITEBYTECODE=1 python3 -m
 COMPOSE     := BASE LINUX CACHE UPDATE
 BUILD       := $(COMPOSE) JOBS
 LAB         := $(BUILD) KASAN PRISTINE KERNEL DEVICES MMIO MACHINES
-POINT       := PHASES DYING STEP POINTS HANDFUL SEED MINUTES
+POINT       := PHASES DYING STEP POINTS HANDFUL SEED MINUTES RESUME
 takes_help       :=
 takes_series     := $(COMPOSE) TOPIC V SIGNOFF TRAILERS DISCLOSE
 takes_tree       := $(COMPOSE) TOPIC
@@ -120,6 +120,7 @@ help:
 #?   SCENARIOS=names  what is done to them: lab bisect-demo (one); see tools/lab/lab --help
 #?   PHASES=names DYING=event,silent STEP=n POINTS=list HANDFUL=n SEED=n MINUTES=n
 #?                    when to yank; see tools/lab/sweep --help: sweep soak
+#?   RESUME=1         go on where runs of the same kernel have stopped (MINUTES=): sweep
 #?   MMIO=ones|zeros|both   what reads from a vanished device give: lab sweep soak
 #?   PRISTINE=1       the base without the series: kernel lab sweep soak
 #?   KASAN=y          a kernel with KASAN: kernel lab sweep soak

@@ -31,14 +31,20 @@ def parse(text):
     return points
 
 
-def of_sites(sites, rng):
-    """Of every site the first access, the last, and one between"""
+def of_sites(sites, rng, tried=()):
+    """Of every site the first access, the last, and one between
+
+    But those that were TRIED: as many less, as the last one may vary.
+    """
     points = []
     for site in sites:
         numbers = {1, site.times}
         if site.times > 2:
             numbers.add(rng.randrange(2, site.times))
-        points += [Point(number, site.id) for number in sorted(numbers)]
+        chosen = [Point(number, site.id) for number in sorted(numbers)]
+        had = sum(word.startswith(f"{site.id:08x}:") for word in tried)
+        left = [point for point in chosen if str(point) not in tried]
+        points += left[:max(0, len(chosen) - had)]
     return points
 
 

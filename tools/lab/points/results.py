@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a sweep found: rows of device, phase and way of dying."""
 
+import glob
 import json
+import os
 from dataclasses import asdict, dataclass, field
 
 from points.point import GOOD, MISSED, NEVER, SLOW, SPLAT
+
+LATE = "out of time"
 
 
 @dataclass
@@ -28,6 +32,7 @@ class Row:
     excused: int = 0            # good, if this machine was why they were late
     qemu: int = 0               # points at which QEMU aborts
     seconds: float = 0
+    tried: dict = field(default_factory=dict)   # points, and what came of them
     failing: list = field(default_factory=list)
     names: list = field(default_factory=list)   # of the sites
 
@@ -35,13 +40,21 @@ class Row:
     def name(self):
         return f"{self.device}.{self.phase}.{self.dying}"
 
-    def add(self, outcome):
+    def add(self, point, outcome):
+        self.tried[str(point)] = outcome.verdict
         if outcome.verdict == MISSED:
             self.missed += 1
             return
         self.points += 1
         self.excused += outcome.verdict == GOOD and outcome.excused
         setattr(self, outcome.verdict, getattr(self, outcome.verdict) + 1)
+
+    @property
+    def over(self):
+        """Nothing is left to be tried in another run"""
+        if self.skipped or self.broken or self.untried:
+            return bool(self.skipped and self.skipped != LATE)
+        return bool(self.seconds) and len(self.tried) >= self.planned
 
     @property
     def failed(self):
@@ -85,7 +98,23 @@ def table(rows):
 
 
 def write(path, rows, **about):
-    with open(path, "w") as f:
+    with open(path + ".new", "w") as f:
         json.dump({**about, "rows": [asdict(row) for row in rows]}, f,
                   indent=1)
         f.write("\n")
+    os.replace(path + ".new", path)
+
+
+def load(where, mmio):
+    """Rows of earlier runs that were to try every site, each as it was last"""
+    rows = {}
+    for path in sorted(glob.glob(os.path.join(where, "[0-9]*.json"))):
+        with open(path) as f:
+            data = json.load(f)
+        if data["mmio"] != mmio or any(
+                data.get(name) for name in ("step", "handful", "chosen")):
+            continue
+        for row in (Row(**row) for row in data["rows"]):
+            if row.skipped != LATE:
+                rows[row.name] = row
+    return rows

@@ -15,7 +15,7 @@ from points import choose, trap
 from points.bench import Bench
 from points.phases import PHASES
 from points.point import GOOD, count, leave, try_point
-from points.results import Row
+from points.results import LATE, Row
 
 HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
@@ -31,8 +31,9 @@ class Sweep:
         self.devices, self.phases = devices, phases
         self.rows, self.kernel = [], None
         self.begin = time.monotonic()
-        self.tried = 0
-        self.units_done = 0
+        self.tried, self.planned = 0, 0
+        self.before = {}        # rows of earlier runs, to go on with
+        self.save = lambda: None
 
     def print(self, text):
         print(text, flush=True)
@@ -41,11 +42,10 @@ class Sweep:
         """On stderr: where it is, and when it will be over"""
         self.tried += 1
         gone = time.monotonic() - self.begin
-        counted = [r for r in self.rows if r.planned]
-        planned = sum(r.planned for r in counted)
         # Those not counted yet have as many as the others
-        share = len([r for r in self.rows]) / max(1, self.total)
-        left = (planned / max(share, 0.01) - self.tried) * gone / self.tried
+        share = len(self.rows) / max(1, self.total)
+        left = ((self.planned / max(share, 0.01) - self.tried) * gone /
+                self.tried)
         print(f"# {row.name} {point}: {outcome.verdict}"
               + (f" ({outcome.times['gone']:.2f} s)" if "gone" in
                  outcome.times else "")
@@ -125,7 +125,9 @@ class Sweep:
                           outcome.deaf else "") + "once more, in a fresh machine")
             failed = failed or bool(outcome and not outcome.deaf)
             if aborts > 2 or strange > 2:
-                row.qemu += aborts > 2
+                if aborts > 2:
+                    row.qemu += 1
+                    row.tried[str(point)] = "qemu"
                 row.untried += strange > 2
                 raise Skip(reason)
 
@@ -137,7 +139,7 @@ class Sweep:
 
     # ---- a phase --------------------------------------------------------
 
-    def choose(self, number, sites):
+    def choose(self, number, sites, tried):
         args, rng = self.args, self.rng
         if args.points:
             return choose.parse(args.points)
@@ -145,16 +147,21 @@ class Sweep:
             return choose.handful(sites, args.handful, rng)
         if args.step:
             return choose.stepped(number, args.step, rng)
-        return choose.of_sites(sites, rng)
+        return choose.of_sites(sites, rng, tried)
 
     async def phase(self, dev, phase, dying, b):
-        row = Row(dev.name, phase.name, dying)
+        row = self.before.get(f"{dev.name}.{phase.name}.{dying}")
+        if not row or row.broken:
+            row = Row(dev.name, phase.name, dying)
         self.rows.append(row)
-        begin = time.monotonic()
+        if row.over:
+            self.finished(row)
+            return b
+        row.untried, begin = 0, time.monotonic()
         try:
             row.skipped = (phase.unavailable(dev) or
-                           ("out of time" if self.late() else None))
-            if not row.skipped:
+                           (LATE if self.late() and not row.points else None))
+            if not row.skipped and not self.late():
                 b = await self.points(dev, row, phase, b)
         except Skip as e:
             row.skipped = str(e)
@@ -172,7 +179,7 @@ class Sweep:
             if b:
                 await b.stop()      # whatever state it is in
             b = None
-        row.seconds = round(time.monotonic() - begin, 1)
+        row.seconds = round(row.seconds + time.monotonic() - begin, 1)
         self.finished(row)
         return b
 
@@ -206,10 +213,13 @@ class Sweep:
                          for s, name in zip(sites, names)]
             async with asyncio.timeout(self.args.total):
                 await b.guard(leave(b, phase))
-        chosen = self.choose(row.accesses, sites)
-        row.planned = len(chosen)
+        had = len(row.tried)
+        chosen = self.choose(row.accesses, sites, row.tried)
+        row.planned = had + len(chosen)
+        self.planned += len(chosen)
         print(f"# {row.name}: {row.accesses} accesses, {row.sites} sites, "
-              f"{row.planned} points", file=sys.stderr, flush=True)
+              f"{row.planned} points" + (f", {had} of them tried" if had else
+                                         ""), file=sys.stderr, flush=True)
         return await self.each(dev, row, phase, chosen, b)
 
     async def each(self, dev, row, phase, chosen, b):
@@ -231,18 +241,18 @@ class Sweep:
                 unsure = []
             if outcome and outcome.verdict == GOOD:
                 if outcome.used or phase.powers_off:
-                    for _, before in unsure:
-                        row.add(before)
+                    for one, before in unsure:
+                        row.add(one, before)
                     unsure = []
                 else:
                     unsure.append((point, outcome))
         if unsure:
             async with asyncio.timeout(self.args.total):
                 await b.guard(b.plug())
-            for _, before in unsure:
-                row.add(before)
+            for one, before in unsure:
+                row.add(one, before)
         if not row.points and self.late():
-            row.skipped = "out of time"
+            row.skipped = LATE
         return b
 
     async def counted(self, dev, row, phase, point, b, use):
@@ -253,7 +263,7 @@ class Sweep:
             self.print(f"# {row.name} {point}: left out: {e}")
             return None, None
         if outcome.verdict != GOOD or outcome.used or phase.powers_off:
-            row.add(outcome)
+            row.add(point, outcome)
         self.progress(row, point, outcome)
         if outcome.bad:
             row.failing.append({
@@ -274,6 +284,7 @@ class Sweep:
         self.done.append(row)
         for line in row.ktap(len(self.done)):
             self.print(line)
+        self.save()
 
     # ---- all ------------------------------------------------------------
 

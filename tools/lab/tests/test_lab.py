@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True
 import console                                      # noqa: E402
 from errors import Failed, LabError, QemuGone       # noqa: E402
 from machine import Machine                         # noqa: E402
-from points import choose, sweeper, symbols         # noqa: E402
+from points import choose, results, sweeper, symbols         # noqa: E402
 from points.phases import PHASES                    # noqa: E402
 from points.point import (GOOD, MISSED, NEVER, SLOW, SPLAT,     # noqa: E402
                           Outcome, verdict)
@@ -154,7 +154,7 @@ class Verdicts(unittest.TestCase):
     def test_row(self):
         row = Row("nvme", "reset", "event", planned=3)
         for kind in GOOD, SPLAT, MISSED:
-            row.add(Outcome(kind))
+            row.add(kind, Outcome(kind))
         self.assertEqual((row.points, row.good, row.splat, row.missed),
                          (2, 1, 1, 1))
         self.assertTrue(row.ktap(1)[-1].startswith("not ok 1 nvme.reset.event"))
@@ -166,7 +166,7 @@ class Verdicts(unittest.TestCase):
 class NothingReached(unittest.TestCase):
     def test_is_no_pass(self):
         row = Row("nvme", "probe", "event", planned=1)
-        row.add(Outcome(MISSED))
+        row.add(1, Outcome(MISSED))
         self.assertTrue(row.ktap(1)[-1].startswith("not ok"))
 
 
@@ -274,6 +274,44 @@ class Repeats(unittest.TestCase):
         row = sweep.go("remove", [1])
         self.assertEqual((row.points, row.missed, row.failed), (0, 1, True))
         self.assertEqual(sweep.did, [1, "leave"])
+
+
+class GoesOn(unittest.TestCase):
+    def test_sites(self):
+        rng, sites = random.Random(1), [Site(0xab, (1,), 5, 1, 9),
+                                        Site(0xcd, (2,), 1, 2, 2)]
+        first = [str(p) for p in choose.of_sites(sites, rng)]
+        self.assertEqual(len(first), 4)
+        left = choose.of_sites(sites, random.Random(2), first[:2])
+        self.assertEqual(len(left), 2)
+        # The last access was another one this time
+        sites[0].times = 6
+        self.assertEqual(choose.of_sites(sites, rng, first), [])
+
+    def test_rows(self):
+        row = FakeSweep({2: [NEVER], 3: [QemuGone("x")]}).go(
+            "remove", [1, 2, 3])
+        row.seconds = 1
+        self.assertTrue(row.over)
+        self.assertEqual(row.tried, {"1": GOOD, "2": NEVER, "3": "qemu"})
+        later = FakeSweep({}, minutes=1)
+        later.begin -= 61
+        late = later.go("reset", [1])
+        self.assertFalse(late.over)
+        untried = FakeSweep({1: [Failed("x")]}).go("load", [1, 2])
+        untried.seconds = 1
+        self.assertFalse(untried.over)
+        with tempfile.TemporaryDirectory() as tmp:
+            one, two = (os.path.join(tmp, f"{nr}.json") for nr in (1, 2))
+            results.write(one, [row, untried], mmio="ones")
+            results.write(two, [Row(row.device, row.phase, row.dying,
+                                    skipped=results.LATE)], mmio="ones")
+            self.assertEqual(results.load(tmp, "zeros"), {})
+            found = results.load(tmp, "ones")
+            self.assertEqual(found[row.name], row)
+            self.assertEqual(found[untried.name].tried, {"2": GOOD})
+            results.write(two, [late], mmio="ones", handful=1)
+            self.assertNotIn(late.name, results.load(tmp, "ones"))
 
 
 class UsedLater(unittest.TestCase):

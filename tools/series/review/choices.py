@@ -91,7 +91,7 @@ def check(env, target=""):
         if env.get(name):
             number(name, env[name])
     for name in ("KASAN", "PRISTINE", "SIGNOFF", "REALLY", "UPDATE", "SELF",
-                 "CONTINUE", "SKIP", "ABORT", "TABLE"):
+                 "CONTINUE", "SKIP", "ABORT", "TABLE", "RESUME"):
         if env.get(name):
             yes(name, env[name])
     for name in ("KERNEL", "LINUX", "MBOX"):

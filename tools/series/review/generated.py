@@ -9,10 +9,11 @@ begins as COVER does to the line that begins as COVER_END does, which are part
 of the text.
 """
 
+import json
 import re
 import textwrap
 
-from . import results
+from . import results, sweeps
 from .layout import Base, LayoutError, words
 
 BLOCK = re.compile(r"(<!-- make report: (\w+) -->\n)(.*?)"
@@ -97,10 +98,25 @@ def other(places, name):
     return note + markdown(heads, rows)
 
 
+def sweep_table(places):
+    path = places.results / "sweep.json"
+    if not path.exists():
+        return other(places, "sweep")
+    data = json.loads(path.read_text())
+    digest = Base("mainline", places.top).digest()
+    stale = "" if sweeps.latest(data) == digest else (
+        f"{STALE}recorded on {data['about']['series'].get('date', '?')}: the "
+        "patches have changed since.\n\n")
+    return (stale + sweeps.summary(data) + "\n" +
+            markdown(*sweeps.table(data)))
+
+
 def block(name, base, places):
     if name == "topics":
         return topics_table(base)
-    if name in ("sweep", "soak", "mutate"):
+    if name == "sweep":
+        return sweep_table(places)
+    if name in ("soak", "mutate"):
         return other(places, name)
     data = results.load(base.name, places)
     if name == "results":

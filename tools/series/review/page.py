@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """out/report.html: results/ as one page."""
 
-from . import results
+import json
+
+from . import results, sweeps
 from .layout import LayoutError
 from .picture import STYLE, escape, picture
 from .results import SIDES
@@ -110,6 +112,8 @@ def extras(places):
         if not path.exists():
             continue
         heads, body, about = results.rows(path)
+        if name == "sweep":     # counts in words
+            heads, body = sweeps.table(json.loads(path.read_text()))
         yield f"<h2>{escape(title)}</h2>"
         if about:
             yield "<p>" + escape("; ".join(

@@ -34,6 +34,12 @@ class Places:
             capture_output=True, text=True, check=True).stdout
         return [line.rsplit(".", 1)[0] for line in listed.split()]
 
+    def points(self):
+        """Device, phase and way of dying of all that is swept by default"""
+        listed = subprocess.run([self.top / "tools/lab/sweep", "--list"],
+                                capture_output=True, text=True, check=True)
+        return [tuple(line.rsplit(".", 2)) for line in listed.stdout.split()]
+
 
 def runs(where):
     """Of all runs of the same kernel, each case as it went last"""

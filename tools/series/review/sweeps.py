@@ -2,9 +2,10 @@
 """What make sweep and make soak found, into results/: a row for each device,
 phase and way of dying, base and series side by side.
 
-out/lab/sweep-<base>*.d has a file for each run of the same kernel; what was not
-run again stays as it was recorded, if it was of the same kernel. A handful of
-points is no measure of a phase, and is left out. The points that failed are
+out/lab/sweep-<base>*.d has a file for each run of the same kernel. Each row
+says which kernel it is of: what was not run again stays as it was recorded, and
+the report says that it is of other patches. Some points only (HANDFUL=, POINTS=,
+STEP=) are no measure of a phase, and are left out. The points that failed are
 listed after the rows.
 """
 
@@ -13,13 +14,24 @@ import json
 
 from .results import LICENCE, SIDES
 
-COUNTS = ("sites", "planned", "points", "never", "splat", "slow", "good")
+COUNTS = ("sites", "planned", "points", "never", "splat", "slow", "good",
+          "missed", "unrepeated", "untried", "excused", "qemu")
 KEY = ("device", "phase", "dying")
 OF_A_POINT = ("point", "access", "verdict", "site", "wrong")
+LATE = "out of time"
 
 
 def key_of(row):
     return tuple(str(row.get(k, "")) for k in KEY)
+
+
+def condense(row):
+    """A row, without what is 0 in most of them"""
+    if row.get("skipped"):
+        return {"skipped": row["skipped"]}
+    counts = {k: row[k] for k in COUNTS if k in row and (
+        row[k] or COUNTS.index(k) < 7)}
+    return counts | ({"broken": row["broken"]} if row.get("broken") else {})
 
 
 def runs(where):
@@ -30,15 +42,18 @@ def runs(where):
     about, found, failing = json.loads(path.read_text()), {}, {}
     for path in sorted(where.glob("[0-9]*.json")):
         data = json.loads(path.read_text())
-        if isinstance(data, dict) and data.get("handful"):
+        if isinstance(data, list):
+            data = {"rows": data}
+        if data.get("mmio") == "zeros" or any(
+                data.get(k) for k in ("handful", "chosen", "step")):
             continue
-        rows = data if isinstance(data, list) else data.get("rows", [])
-        for row in rows:
-            if not row.get("skipped"):
-                found[key_of(row)] = {k: row[k] for k in COUNTS if k in row}
-                failing[key_of(row)] = [
-                    {k: point[k] for k in OF_A_POINT if k in point}
-                    for point in row.get("failing", [])]
+        for row in data["rows"]:
+            if row.get("skipped") == LATE:
+                continue
+            found[key_of(row)] = condense(row)
+            failing[key_of(row)] = [
+                {k: point[k] for k in OF_A_POINT if k in point}
+                for point in row.get("failing", [])]
     return about, found, failing
 
 
@@ -55,14 +70,16 @@ def record(tool, base, places):
             about[side]["date"] = str(datetime.date.today())
         elif last:
             about[side] = last
-        if last and about[side].get("tree") == last.get("tree"):
-            for row in old.get("rows", []):
-                if side in row and key_of(row) not in found:
-                    found[key_of(row)] = row[side]
-                    failing[key_of(row)] = [
-                        point for point in old.get("failing", [])
-                        if point["side"] == side and
-                        key_of(point) == key_of(row)]
+        for row in found.values():
+            row["digest"] = about[side].get("digest", "")
+            row["date"] = about[side]["date"]
+        for row in old.get("rows", []):
+            key = key_of(row)
+            if side in row and key not in found:
+                found[key] = row[side]
+                failing[key] = [point for point in old.get("failing", [])
+                                if point["side"] == side and
+                                key_of(point) == key]
         for key, counts in found.items():
             rows.setdefault(key, {})[side] = counts
             wrong += [dict(zip(KEY, key)) | {"side": side} | point
@@ -71,10 +88,73 @@ def record(tool, base, places):
         return None
     lines = [json.dumps(dict(zip(KEY, key)) | both)
              for key, both in rows.items()]
-    head = json.dumps({"licence": LICENCE, "base": base, "about": about},
-                      indent=1)
+    head = {"licence": LICENCE, "base": base, "about": about}
+    if tool == "sweep":
+        head["left"] = {}
+        for *key, phase, dying in places.points():
+            series = rows.get((*key, phase, dying), {}).get("series", {})
+            if series.get("digest", "") != about["series"].get("digest", ""):
+                head["left"].setdefault(*key, []).append(phase)
+    head = json.dumps(head, indent=1)
     text = head[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(lines) + "\n ]"
     if wrong:
         text += ',\n "failing": [\n  ' + ",\n  ".join(
             map(json.dumps, wrong)) + "\n ]"
     return text + "\n}\n"
+
+
+# ---- and the table of it --------------------------------------------------
+
+WORDS = ("never", "splat", "slow", "good")
+
+
+def words(counts, latest=None):
+    """40 of 44: 3 never, 37 good"""
+    if not counts:
+        return "not run"
+    if counts.get("skipped"):
+        text = f"skip: {counts['skipped']}"
+    else:
+        text = f"{counts.get('points', 0)} of {counts.get('planned', '?')}: " + (
+            ", ".join(f"{counts[k]} {k}" for k in (*WORDS, *COUNTS[7:])
+                      if counts.get(k)) or "none")
+    if counts.get("broken"):
+        text += f"; without a yank: {counts['broken']}"
+    if latest and counts.get("digest") != latest:
+        text += f" (stale, of {counts.get('date', '?')})"
+    return text.replace("|", "\\|")
+
+
+def latest(data, side="series"):
+    return (data.get("about", {}).get(side) or {}).get("digest")
+
+
+def table(data):
+    """Heads and rows of words; what is of other patches than the latest says so"""
+    body = []
+    for row in data["rows"]:
+        both = [row.get(side) or {} for side in SIDES]
+        sites = next((str(s["sites"]) for s in reversed(both)
+                      if s.get("sites")), "")
+        body.append([*key_of(row), sites, *(
+            words(row.get(side), latest(data, side)) for side in SIDES)])
+    return [*KEY, "sites", *SIDES], body
+
+
+def summary(data):
+    """Of the latest patches: what was tried, what came of it, what was not run"""
+    rows = [row["series"] for row in data["rows"]
+            if row.get("series", {}).get("digest") == latest(data)]
+    tried = [row for row in rows if not row.get("skipped")]
+    total = {k: sum(row.get(k, 0) for row in tried) for k in COUNTS}
+    part = sum(row.get("points", 0) + row.get("missed", 0) +
+               row.get("qemu", 0) < row.get("planned", 0) for row in tried)
+    text = (f"Series: {total['points']} points in {len(tried)} rows, "
+            + ", ".join(f"{total[k]} {k}" for k in WORDS)
+            + f"; {part} of the rows are not complete.\n")
+    left = data.get("left")
+    if left:
+        text += "\nNot run: " + "; ".join(
+            f"{device} {', '.join(phases)}"
+            for device, phases in left.items()) + ".\n"
+    return text

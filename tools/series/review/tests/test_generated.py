@@ -96,59 +96,91 @@ class Generated(Tree):
         path.write_text(path.read_text() + "It takes 0.5 s now.\n")
         self.assertIn("not of results/", self.check()["README.md"][0][0])
 
-    def test_sweep(self):
+    def sweep(self, name, about, rows, **how):
+        where = f"out/lab/sweep-mainline{name}"
+        self.write(f"{where.split('.d/')[0]}.d/about.json", json.dumps(about))
+        self.write(f"{where}.json", json.dumps({"rows": rows} | how))
+
+    def recorded(self):
         places = results.Places(self.top)
-        row = {"device": "nvme", "phase": "probe", "dying": "event",
-               "sites": 9, "points": 40, "never": 3, "failing": [
-                   {"point": "12ab:1", "site": "f+0x1", "notes": ["y"]}]}
-        other = row | {"phase": "reset", "never": 0}
-        for suffix, tree, number, found in (
-                ("-pristine", "b", 1, [row, other]), ("", "s", 1, [row]),
-                ("", "s", 2, [row | {"never": 0}, row | {"skipped": "y"}])):
-            where = f"out/lab/sweep-mainline{suffix}.d"
-            self.write(f"{where}/about.json", json.dumps(
-                {"tree": tree, "digest": "d"}))
-            self.write(f"{where}/{number}.json", json.dumps({"rows": found}))
-        self.assertIsNone(sweeps.record("soak", "mainline", places))
         self.write("results/sweep.json",
                    sweeps.record("sweep", "mainline", places))
-        data = json.loads((self.top / "results/sweep.json").read_text())
+        return json.loads((self.top / "results/sweep.json").read_text())
+
+    def test_sweep(self):
+        places = results.Places(self.top)
+        self.write("tools/lab/sweep", "#!/bin/sh\necho nvme.probe.event "
+                   "nvme.reset.event nvme.load.event\n")
+        (self.top / "tools/lab/sweep").chmod(0o755)
+        self.assertIsNone(sweeps.record("soak", "mainline", places))
+        row = {"device": "nvme", "phase": "probe", "dying": "event",
+               "sites": 9, "planned": 40, "points": 40, "never": 3,
+               "missed": 0, "failing": [
+                   {"point": "12ab:1", "site": "f+0x1", "notes": ["y"]}]}
+        other = row | {"phase": "reset", "never": 0}
+        self.sweep("-pristine.d/1", {"tree": "b", "digest": "d"}, [row, other])
+        self.sweep(".d/1", {"tree": "s", "digest": "e"}, [row])
+        self.sweep(".d/2", {"tree": "s", "digest": "e"}, [
+            row | {"never": 0, "failing": []},
+            row | {"skipped": "out of time"}])
+        data = self.recorded()
         self.assertEqual(data["rows"][0]["base"]["never"], 3)
         self.assertEqual(data["rows"][0]["series"]["never"], 0)
+        self.assertNotIn("missed", data["rows"][0]["series"])
         self.assertNotIn("failing", data["rows"][0]["base"])
         self.assertEqual(data["failing"][0], {
             "device": "nvme", "phase": "probe", "dying": "event",
             "side": "base", "point": "12ab:1", "site": "f+0x1"})
         wrong = len(data["failing"])
         self.assertNotIn("series", data["rows"][1])
-        # Of the same kernel, what was not run again stays.
+        self.assertEqual(data["left"], {"nvme": ["reset", "load"]})
+        # What was not run again stays.
         (self.top / "out/lab/sweep-mainline-pristine.d/1.json").unlink()
-        again = json.loads(sweeps.record("sweep", "mainline", places))
-        self.assertEqual(again["rows"][1]["base"]["points"], 40)
-        self.assertEqual(len(again["failing"]), wrong)
-        # A handful is no measure.
-        self.write("out/lab/sweep-mainline.d/3.json", json.dumps(
-            {"handful": 1, "rows": [row | {"points": 1}]}))
-        data = json.loads(sweeps.record("sweep", "mainline", places))
-        self.assertEqual(data["rows"][0]["series"]["points"], 40)
-        text = generated.other(places, "sweep")
+        data = self.recorded()
+        self.assertEqual(data["rows"][1]["base"]["points"], 40)
+        self.assertEqual(len(data["failing"]), wrong)
+        # Some points are no measure, nor are other values.
+        for nr, how in enumerate(({"handful": 1}, {"chosen": "1"},
+                                  {"step": 3}, {"mmio": "zeros"}), 3):
+            self.sweep(f".d/{nr}", {"tree": "s", "digest": "e"},
+                       [row | {"points": 1}], **how)
+        self.assertEqual(self.recorded()["rows"][0]["series"]["points"], 40)
+        text = generated.sweep_table(places)
         self.assertIn("**Stale**: recorded on ", text)
-        self.assertIn("| nvme | reset | event | 9 | 40 | 0 |", text)
+        self.assertIn("Series: 40 points in 1 rows, 0 never, 0 splat", text)
+        self.assertIn("Not run: nvme reset, load.", text)
+        self.assertIn("| nvme | reset | event | 9 | 40 of 40: none | not run |",
+                      text)
+        # Another kernel's do not count with it.
+        for path in (self.top / "out/lab/sweep-mainline.d").iterdir():
+            path.unlink()
+        self.sweep(".d/1", {"tree": "t", "digest": "f"},
+                   [other | {"good": 39, "points": 39},
+                    other | {"phase": "load", "skipped": "no | such"}])
+        data = self.recorded()
+        self.assertEqual(data["rows"][0]["series"]["digest"], "e")
+        text = generated.sweep_table(places)
+        self.assertIn("(stale, of ", text)
+        self.assertIn("39 points in 1 rows", text)
+        self.assertIn("; 1 of the rows are not complete", text)
+        self.assertIn("Not run: nvme probe.", text)
+        self.assertIn("skip: no \\| such", text)
+        self.assertIn("39 of 40: 39 good", page(places))
 
     def test_other_results(self):
         row = {"device": "nvme", "phase": "probe", "sites": 12,
                "base": {"points": 40, "never": 3, "slow": 1.5},
                "series": {"points": 40, "never": 0}}
         for data in ([row], {"about": "x", "rows": [row]}):
-            self.write("results/sweep.json", json.dumps(data))
-            text = generated.other(results.Places(self.top), "sweep")
+            self.write("results/soak.json", json.dumps(data))
+            text = generated.other(results.Places(self.top), "soak")
             self.assertIn("| base never |", text)
             self.assertIn("| nvme | probe | 12 | 40 | 3 | 1.50 | 40 | 0 |",
                           text)
-        self.assertIn("Not recorded", generated.other(
-            results.Places(self.top), "soak"))
+        self.assertIn("Not recorded", generated.sweep_table(
+            results.Places(self.top)))
         text = page(results.Places(self.top))
-        self.assertIn("make sweep", text)
+        self.assertIn("make soak", text)
         self.assertNotIn("http:", text.replace("http://www.w3.org", ""))
 
     def test_unknown_block(self):
