@@ -174,6 +174,19 @@ class NvmeVfs(Disk):
         return [("disk", 1, 0, await self.disk(m, lambda name: True, vf))]
 
 
+class NvmeMany(Disk):
+    """Several namespaces, of one image; only the first is written to"""
+    async def workers(self, m, use=False):
+        workers = await super().workers(m, use)
+        for end in "n2", "n3":
+            path = await self.disk(m, lambda name, end=end: name.endswith(end))
+            workers.append(("disk", 1, 20 if use else 0, path))
+        return workers
+
+    async def disk(self, m, good=lambda name: name.endswith("n1"), bdf=None):
+        return await super().disk(m, good, bdf)
+
+
 class Ahci(Disk):
     """Its disk must be idle at the unplug, or QEMU 10.0.2 aborts
 
@@ -198,6 +211,7 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
          # Each of them goes on with commands that it waits for
          moments={"in-probe": "nvme_init_ctrl_finish",
                   "in-reset": "nvme_init_ctrl_finish",
+                  "in-enable": "pci_alloc_irq_vectors",
                   "in-remove": "nvme_quiesce_io_queues"}, **NATIVE),
     NvmeVfs("nvme-vfs", "nvme", driver="nvme", alive=(0, 0x8, ANY), props={
         "serial": "lab", "subsys": "subsys", "sriov_max_vfs": 2,
@@ -205,6 +219,13 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
             {"driver": "nvme-ns", "id": "ns", "bus": "dut", "nsid": 1,
              "drive": "disk", "share-rw": True, "shared": True},),
             scenarios=("vfs",), swept=False, **NATIVE),
+    NvmeMany("nvme-many", "nvme", driver="nvme", alive=(0, 0x8, ANY),
+             props={"serial": "lab"}, children=tuple(
+                 {"driver": "nvme-ns", "id": f"ns{nr}", "bus": "dut",
+                  "nsid": nr, "drive": "disk", "share-rw": True}
+                 for nr in (1, 2, 3)),
+             scenarios=("load", "silent-off", "remove", "remove-yank",
+                        "button-yank"), swept=False, **NATIVE),
     Ahci("ahci", "ich9-ahci", driver="ahci",
          alive=(5, 0x10, ANY), children=(
              {"driver": "ide-hd", "id": "hd", "bus": "dut.0",

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Devices that die without an event, for good or for a moment."""
 
+import asyncio
 import time
 
+from devices import DISKS
 from errors import Failed, Late
 from scenarios.base import scenario, slow_load, sysfs_remove
 from scenarios.yank import HELD
@@ -97,9 +99,33 @@ async def aer_gone(r):
     await r.check_slot()
 
 
-@scenario(("megasas", "pvscsi"), default=False, zeros=False)
+@scenario(RECOVERING, default=False, zeros=False, beside=(HELPLESS,))
+async def aer_fail_off(r):
+    """fatal error under load, recovery fails, the machine powers off"""
+    await r.dev.short_timeouts(r.m)
+    await fail_recovery(r)
+    await r.power_off()
+
+
+@scenario(RECOVERING, default=False, zeros=False, beside=(HELPLESS,))
+async def aer_fail_reset(r):
+    """recovery fails, then a reset by sysfs; sysfs removal, rescan"""
+    await fail_recovery(r)
+    reset = r.m.begin("write", f"/sys/bus/pci/devices/{r.m.slot.bdf}/reset", 1)
+    await asyncio.wait([reset], timeout=r.limits.hang)
+    if r.check("reset", reset.done(), "over" if reset.done() else
+               f"not within {r.limits.hang} s"):
+        reset.exception()       # it may fail
+    when = await sysfs_remove(r)
+    await r.ended(when)
+    await r.rescan()
+
+
+# ahci: error handling has given up after 53 s, of three tries to IDENTIFY
+@scenario((*(d for d in DISKS if d != "ahci"), "virtio-net", "igb", "e1000e"),
+          default=False, zeros=False)
 async def silent_off(r):
-    """a disk dies without an event under load, the machine powers off"""
+    """dies without an event under load, the machine powers off"""
     await r.dev.short_timeouts(r.m)
     await slow_load(r)
     await r.m.slot.cut_power()

@@ -42,6 +42,12 @@ async def in_reset(r):
     await at_moment(r, "in-reset", f"/sys/bus/pci/devices/{r.m.slot.bdf}/reset", 1)
 
 
+@scenario(("nvme",), default=False, zeros=False)
+async def in_enable(r):
+    """the same when it has not yet read what the device is capable of"""
+    await at_moment(r, "in-enable", f"/sys/bus/pci/devices/{r.m.slot.bdf}/reset", 1)
+
+
 @scenario(("nvme", "igb"), default=False, zeros=False)
 async def in_remove(r):
     """yank while the driver stops the device, in ->remove"""
