@@ -69,6 +69,9 @@ def of_patch(patch, message, trailers, topic, backport=False):
     if public and not re.search(r"^(Reported-by|Closes): ", message, re.M):
         yield "credit", (f"it cites a report ({public[0]}) without "
                          "Reported-by: and Closes:")
+    if found := re.search(r"^From .*", message, re.M):
+        yield "mailbox", (f"a line begins with From, where a mailbox has the "
+                          f"next mail begin: {found[0]}")
     touched = patch.touches()
     if not EXERCISED.search(prose) and \
             not all(UNTESTED.match(f) for f in touched):

@@ -104,6 +104,11 @@ class Rules(Tree):
             "Compile-tested only.\n\nLink: "
             "https://bugzilla.kernel.org/show_bug.cgi?id=1\n"), ["credit"])
 
+    def test_mailbox(self):
+        self.assertEqual(self.complaints(
+            "Compile-tested only.\n\nFrom reading it."), ["mailbox"])
+        self.assertEqual(self.complaints("Compile-tested only, From it."), [])
+
     def test_topic(self):
         base = Base("mainline", self.top)
         self.assertEqual(list(rules.of_topic(base.topics["two"])), [])
