@@ -37,7 +37,7 @@ class Gdb:
 
     async def catch(self, address):
         """The machine runs on, until it gets there"""
-        self.writer.write(b"\x03")
+        self.interrupt()
         await self.receive()
         await self.breakpoint("Z", address)
         self.send("c")
@@ -48,6 +48,30 @@ class Gdb:
     async def release(self, address):
         await self.breakpoint("z", address)
         self.send("c")
+
+    async def watchpoints(self, action, address, size):
+        """At loads from there, one for each word"""
+        for word in range(address, address + size, 4):
+            self.send(f"{action}3,{word:x},4")
+            if await self.receive() != "OK":
+                raise Failed("QEMU's gdb stub has no watchpoints")
+
+    def interrupt(self):
+        self.writer.write(b"\x03")
+
+    async def memory(self, address, size):
+        self.send(f"m{address:x},{size:x}")
+        return bytes.fromhex(await self.receive())
+
+    async def register(self, number):
+        """Of the processor that has stopped"""
+        self.send(f"p{number:x}")
+        return int.from_bytes(bytes.fromhex(await self.receive()), "little")
+
+    async def set_register(self, number, value):
+        self.send(f"P{number:x}={value.to_bytes(8, 'little').hex()}")
+        if await self.receive() != "OK":
+            raise Failed("QEMU's gdb stub does not set registers")
 
     def close(self):
         self.writer.close()

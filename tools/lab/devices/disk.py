@@ -4,16 +4,20 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import struct
 
 from devices.base import ANY, NATIVE, Device, add
 from errors import AgentError, Failed
+from slots import SPARE_PORT
 
 BLOCK, BLOCKS, MAGIC = 4096, 1024, 0x6b6e6179   # see init.c
 
 RECORDS = BLOCK // 16
+# The whole path: each of its controllers has a property of this name
+SUBSYS = "/machine/peripheral/subsys"
 
 
 def disk_image(path):
@@ -187,6 +191,19 @@ class NvmeMany(Disk):
         return await super().disk(m, good, bdf)
 
 
+class NvmePaths(Disk):
+    """Two controllers of a subsystem, and a namespace that both lead to"""
+    cmdline = "nvme_core.multipath=Y"
+
+    async def backends(self, m):
+        return ["-device", "nvme-subsys,id=subsys",
+                *await super().backends(m)]
+
+    async def disk(self, m, *which):
+        # There is one device, for all paths; theirs are hidden
+        return re.sub(r"c\d+n", "n", await super().disk(m, *which))
+
+
 class Ahci(Disk):
     """Its disk must be idle at the unplug, or QEMU 10.0.2 aborts
 
@@ -212,6 +229,8 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
          moments={"in-probe": "nvme_init_ctrl_finish",
                   "in-reset": "nvme_init_ctrl_finish",
                   "in-enable": "pci_alloc_irq_vectors",
+                  "hostile-ones": "nvme_reset_work",
+                  "hostile-random": "nvme_reset_work",
                   "in-remove": "nvme_quiesce_io_queues"}, **NATIVE),
     NvmeVfs("nvme-vfs", "nvme", driver="nvme", alive=(0, 0x8, ANY), props={
         "serial": "lab", "subsys": "subsys", "sriov_max_vfs": 2,
@@ -226,6 +245,13 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
                  for nr in (1, 2, 3)),
              scenarios=("load", "silent-off", "remove", "remove-yank",
                         "button-yank"), swept=False, **NATIVE),
+    NvmePaths("nvme-paths", "nvme", driver="nvme", alive=(0, 0x8, ANY),
+              props={"serial": "lab", "subsys": SUBSYS}, children=(
+                  {"driver": "nvme", "id": "spare", "bus": f"port{SPARE_PORT}",
+                   "serial": "lab", "subsys": SUBSYS},
+                  {"driver": "nvme-ns", "id": "ns", "bus": "dut", "nsid": 1,
+                   "drive": "disk", "share-rw": True, "shared": True}),
+              scenarios=("path",), swept=False, **NATIVE),
     Ahci("ahci", "ich9-ahci", driver="ahci",
          alive=(5, 0x10, ANY), children=(
              {"driver": "ide-hd", "id": "hd", "bus": "dut.0",
@@ -235,9 +261,13 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
               "drive": "disk"},),
          moments={"in-irq": "megasas_isr"}, **NATIVE),
+    Disk("mptsas", "mptsas1068", driver="mptsas",
+         alive=(1, 0x0, 0x20000000), children=(
+             {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
+              "drive": "disk", "wwn": 0x5000c50000000001},), **NATIVE),
     Disk("pvscsi", "pvscsi", driver="vmw_pvscsi",
          alive=(0, 0x2010, 0x3), children=(
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
               "drive": "disk"},),
          # Pulled out during its removal, a command has to time out, in 60 s
-         scenarios=("load", "silent-off"), **NATIVE))
+         scenarios=("idle", "load", "silent-off"), **NATIVE))

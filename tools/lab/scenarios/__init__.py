@@ -9,5 +9,5 @@ from scenarios.base import SCENARIOS
 __all__ = ["DEVICES", "SCENARIOS"]
 
 for kind in ("yank", "graceful", "racing", "error", "vfs", "access",
-             "moment"):
+             "moment", "hostile"):
     importlib.import_module(f"scenarios.{kind}")

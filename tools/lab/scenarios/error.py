@@ -7,6 +7,7 @@ import time
 from devices import DISKS
 from errors import Failed, Late
 from scenarios.base import scenario, slow_load, sysfs_remove
+from scenarios.graceful import lose_nothing, make_ext4
 from scenarios.yank import HELD
 from slots import PORT
 
@@ -72,6 +73,10 @@ RECOVERING = "virtio-blk", "virtio-net", "virtio-scsi", "nvme", "igb", "e1000e"
 
 async def fail_recovery(r):
     await r.start_load()
+    await inject_error(r)
+
+
+async def inject_error(r):
     await r.m.monitor(f"pcie_aer_inject_error port{PORT} SDN")
     if not r.check("recovery-failed", await r.on_console("device recovery failed")):
         raise Failed("no fatal error was reported, or recovery succeeded")
@@ -118,6 +123,17 @@ async def aer_fail_reset(r):
         reset.exception()       # it may fail
     when = await sysfs_remove(r)
     await r.ended(when)
+    await r.rescan()
+
+
+@scenario(("virtio-blk", "nvme"), default=False, zeros=False,
+          beside=(HELPLESS,), prepare=make_ext4)
+async def aer_fail_dirty(r):
+    """ext4 with dirty data, recovery fails, sysfs removal"""
+    async def removal(r):
+        await inject_error(r)
+        return await sysfs_remove(r)
+    await lose_nothing(r, removal)
     await r.rescan()
 
 

@@ -27,6 +27,36 @@ async def load(r):
     await after_yank(r, when, watch)
 
 
+@scenario(("nvme-paths",), zeros=False)
+async def path(r):
+    """one of two paths is yanked under load, which goes on; then the other"""
+    m = r.m
+    driver = await r.bound(m.spare.bdf)
+    await r.dev.find(m, "class/block", bdf=m.spare.bdf)
+    r.check("paths", driver == r.dev.driver, f"{driver} at {m.spare.bdf}, too")
+    await slow_load(r, enough=4)
+    when, watch = await r.yank()
+    await r.check_reads()
+    await r.wait("gone", watch, when, r.limits.gone)
+    await r.dev.slow_down(m, 200)
+    before, end = await r.stat(), time.monotonic() + r.limits.hang
+    done = False
+    while not done and time.monotonic() < end:
+        await asyncio.sleep(0.05)
+        stat = await r.stat()
+        done = all(now["ok"] > old["ok"] + 1 for now, old in zip(stat, before))
+    r.check("goes-on", done and not any(w["ended"] for w in stat),
+            r.summary(stat))
+    await r.dev.slow_down(m, 4)
+    await r.pending_now(4)
+    watch = m.begin("watch", m.spare.bdf)
+    when = await m.spare.yank()
+    await r.wait("other-gone", watch, when, r.limits.gone)
+    await r.ended(when)
+    await r.dev.check_data(m, r)
+    await r.check_slot()
+
+
 @scenario(("virtio-balloon",))
 async def inflated(r):
     """balloon that holds some memory, yank"""
