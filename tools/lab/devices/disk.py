@@ -264,7 +264,9 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
     Disk("mptsas", "mptsas1068", driver="mptsas",
          alive=(1, 0x0, 0x20000000), children=(
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
-              "drive": "disk", "wwn": 0x5000c50000000001},), **NATIVE),
+              "drive": "disk", "wwn": 0x5000c50000000001},),
+         # Pulled out during its removal it is noticed by a work, once a second
+         scenarios=("idle", "load", "remove", "silent-off"), **NATIVE),
     Disk("pvscsi", "pvscsi", driver="vmw_pvscsi",
          alive=(0, 0x2010, 0x3), children=(
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
