@@ -25,6 +25,7 @@ import console                                      # noqa: E402
 from errors import Failed, LabError, QemuGone       # noqa: E402
 from machine import Machine                         # noqa: E402
 from points import choose, results, sweeper, symbols         # noqa: E402
+from points.bench import Bench                      # noqa: E402
 from points.phases import PHASES                    # noqa: E402
 from points.point import (GOOD, MISSED, NEVER, SLOW, SPLAT,     # noqa: E402
                           Outcome, verdict)
@@ -400,6 +401,21 @@ class Busy(unittest.TestCase):
     def test_never_is_later_on_a_busy_host(self):
         self.assertIn("gone", self.wait(0.4, 10).times)
         self.assertNotIn("gone", self.wait(30, 0).times)
+
+    def test_a_card_is_waited_for(self):
+        def within(starved):
+            b, looks = Bench.__new__(Bench), []
+            b.m = argparse.Namespace(
+                starved=lambda: 10 + (starved if looks else 0))
+            b.r = Run(b.m, None, "ones", None)
+
+            async def look(seconds):
+                looks.append(seconds)
+                await asyncio.sleep(0.02)
+                return len(looks) > 10
+            return asyncio.run(b.within(0.1, look))
+        self.assertFalse(within(0))
+        self.assertTrue(within(10))
 
     def test_of_this_machine(self):
         m = argparse.Namespace(proc=argparse.Namespace(pid=os.getpid()))
