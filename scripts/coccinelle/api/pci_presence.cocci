@@ -14,7 +14,7 @@
 ///
 /// See Documentation/PCI/surprise-removal.rst.
 //# The type of what error_state belongs to is not checked, so that headers
-//# need not be included.
+//# need not be included.  The two helpers themselves are left out.
 //# Only calls made by ->remove() itself are seen, not those of its callees.
 //# Spatch 1.1.1 skips functions with scoped_guard() and the like.
 //
@@ -24,40 +24,118 @@
 
 virtual context
 virtual org
+virtual patch
 virtual report
 
 // ----------------------------------------------------------------------------
 
-@perm@
+@depends on patch@
+expression E;
+position p: script:python() { p[0].current_element not in ["pci_dev_is_disconnected", "pci_channel_offline"] };
+symbol pci_channel_io_perm_failure;
+@@
+(
+- READ_ONCE(E->error_state@p) == pci_channel_io_perm_failure
++ pci_dev_is_disconnected(E)
+|
+- E->error_state@p == pci_channel_io_perm_failure
++ pci_dev_is_disconnected(E)
+|
+- pci_channel_io_perm_failure == E->error_state@p
++ pci_dev_is_disconnected(E)
+|
+- READ_ONCE(E->error_state@p) != pci_channel_io_perm_failure
++ !pci_dev_is_disconnected(E)
+|
+- E->error_state@p != pci_channel_io_perm_failure
++ !pci_dev_is_disconnected(E)
+|
+- pci_channel_io_perm_failure != E->error_state@p
++ !pci_dev_is_disconnected(E)
+)
+
+@depends on patch@
+expression E;
+position p: script:python() { p[0].current_element not in ["pci_dev_is_disconnected", "pci_channel_offline"] };
+symbol pci_channel_io_normal;
+@@
+(
+- READ_ONCE(E->error_state@p) != pci_channel_io_normal
++ pci_channel_offline(E)
+|
+- E->error_state@p != pci_channel_io_normal
++ pci_channel_offline(E)
+|
+- pci_channel_io_normal != E->error_state@p
++ pci_channel_offline(E)
+|
+- READ_ONCE(E->error_state@p) == pci_channel_io_normal
++ !pci_channel_offline(E)
+|
+- E->error_state@p == pci_channel_io_normal
++ !pci_channel_offline(E)
+|
+- pci_channel_io_normal == E->error_state@p
++ !pci_channel_offline(E)
+)
+
+// ----------------------------------------------------------------------------
+
+@perm depends on !patch@
 expression E;
 symbol pci_channel_io_perm_failure;
-position p;
+position p: script:python() { p[0].current_element not in ["pci_dev_is_disconnected", "pci_channel_offline"] };
 @@
 (
 * E->error_state@p == pci_channel_io_perm_failure
 |
 * E->error_state@p != pci_channel_io_perm_failure
+|
+* pci_channel_io_perm_failure == E->error_state@p
+|
+* pci_channel_io_perm_failure != E->error_state@p
+|
+* READ_ONCE(E->error_state@p) == pci_channel_io_perm_failure
+|
+* READ_ONCE(E->error_state@p) != pci_channel_io_perm_failure
 )
 
-@normal@
+@normal depends on !patch@
 expression E;
 symbol pci_channel_io_normal;
-position p;
+position p: script:python() { p[0].current_element not in ["pci_dev_is_disconnected", "pci_channel_offline"] };
 @@
 (
 * E->error_state@p == pci_channel_io_normal
 |
 * E->error_state@p != pci_channel_io_normal
+|
+* pci_channel_io_normal == E->error_state@p
+|
+* pci_channel_io_normal != E->error_state@p
+|
+* READ_ONCE(E->error_state@p) == pci_channel_io_normal
+|
+* READ_ONCE(E->error_state@p) != pci_channel_io_normal
 )
 
-@driver@
+@cases depends on !patch@
+expression E;
+identifier C;
+position p: script:python() { p[0].current_element not in ["pci_dev_is_disconnected", "pci_channel_offline"] };
+@@
+* switch (E->error_state@p) {
+  case C: ...
+  }
+
+@driver depends on !patch@
 identifier drv, fn;
 @@
 struct pci_driver drv = {
 	.remove = fn,
 };
 
-@present@
+@present depends on !patch@
 identifier driver.fn;
 expression E;
 position p;
@@ -82,6 +160,11 @@ p << normal.p;
 coccilib.report.print_report(p[0], "WARNING opportunity for pci_channel_offline()")
 
 @script:python depends on report@
+p << cases.p;
+@@
+coccilib.report.print_report(p[0], "WARNING opportunity for pci_dev_is_disconnected() or pci_channel_offline()")
+
+@script:python depends on report@
 p << present.p;
 @@
 coccilib.report.print_report(p[0], "WARNING pci_device_is_present() in ->remove(): gone for good, or not answering right now?")
@@ -95,6 +178,11 @@ coccilib.org.print_todo(p[0], "WARNING opportunity for pci_dev_is_disconnected()
 p << normal.p;
 @@
 coccilib.org.print_todo(p[0], "WARNING opportunity for pci_channel_offline()")
+
+@script:python depends on org@
+p << cases.p;
+@@
+coccilib.org.print_todo(p[0], "WARNING opportunity for pci_dev_is_disconnected() or pci_channel_offline()")
 
 @script:python depends on org@
 p << present.p;

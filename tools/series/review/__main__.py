@@ -74,7 +74,7 @@ def wanted(args):
 
 
 def digest(args):
-    print(Base(args.base).digest())
+    print(Base(args.base).digest(args.topics))
 
 
 def parser():
@@ -144,7 +144,8 @@ def parser():
     one.add_argument("--patches", action="store_true",
                      help="lines TOPIC PATCH instead")
     command("wanted", wanted, "files that the patches change, or are asked")
-    command("digest", digest, "of what the patches do to the kernel")
+    one = command("digest", digest, "of what the patches do to the kernel")
+    one.add_argument("topics", nargs="*", help="of these only")
     return p
 
 

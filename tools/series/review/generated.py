@@ -2,7 +2,8 @@
 """What make report writes into pages and covers, and make lint compares.
 
 In pages (README.md of any folder), between two comments:
-    <!-- make report: NAME -->   results, topics, summary, sweep, soak, mutate
+    <!-- make report: NAME -->   results, topics, summary, sweep, soak, mutate,
+                                 score: of mutate, in a sentence
     <!-- end of NAME -->
 In a cover whose topic says table=DEVICE,... SCENARIO,...: from the line that
 begins as COVER does to the line that begins as COVER_END does, which are part
@@ -85,16 +86,19 @@ def topics_table(base):
 
 
 def other(places, name):
-    path = places.results / f"{name}.json"
+    path = places.results / f"{name.replace('score', 'mutate')}.json"
     if not path.exists():
-        return f"(Not recorded: make {name}; make record)\n"
+        return f"(Not recorded: make {path.stem}; make record)\n"
     heads, rows, about = results.rows(path)
     of = about.get("about", about)
     of = of.get("series", of) if isinstance(of, dict) else {}
     note = ""
-    if of and of.get("digest") != Base("mainline", places.top).digest():
+    if of and of.get("digest") != Base("mainline", places.top).digest(
+            of.get("topics")):
         note = (f"{STALE}recorded on {of.get('date', '?')}: the patches have "
                 "changed since.\n\n")
+    if name == "score":
+        return note + mutations([dict(zip(heads, row)) for row in rows])
     return note + markdown(heads, rows)
 
 
@@ -111,12 +115,23 @@ def sweep_table(places):
             markdown(*sweeps.table(data)))
 
 
+def mutations(rows):
+    """The score, as make mutate says it"""
+    argued = sum(r["result"] == "survived" and bool(r["reason"])
+                 for r in rows)
+    killed = sum(r["result"] == "killed" for r in rows)
+    left = len(rows) - argued
+    return (f"Of {left} ways to break the code under test, the KUnit suites "
+            f"notice {killed} ({100 * killed // left if left else 100} %) on "
+            f"UML; {argued} more are equivalent, or out of their reach.\n")
+
+
 def block(name, base, places):
     if name == "topics":
         return topics_table(base)
     if name == "sweep":
         return sweep_table(places)
-    if name in ("soak", "mutate"):
+    if name in ("soak", "mutate", "score"):
         return other(places, name)
     data = results.load(base.name, places)
     if name == "results":

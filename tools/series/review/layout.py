@@ -124,10 +124,10 @@ class Base:
                  if ": " in line and not line.startswith("#")]
         return {what.removesuffix(".patch"): why for what, why in pairs}
 
-    def digest(self):
+    def digest(self, topics=None):
         """Of all that the patches do to the kernel: not of their messages"""
         total = hashlib.sha256()
-        for patch in self.patches():
+        for patch in self.chosen(" ".join(topics)) if topics else self.patches():
             diff = patch.parts()[1]
             total.update(diff[diff.find("--- a/"):].encode()
                          if "--- a/" in diff else b"")
