@@ -142,6 +142,8 @@ class Run:
             await m.ask("load", kind, number, count, path)
             new.append((first, kind))
             first += number
+        if not new:     # it has none
+            return True
         self.load += new
         end = time.monotonic() + LOAD
         while True:
@@ -191,7 +193,7 @@ class Run:
 
     async def pending_now(self, enough=1):
         """Requests are in flight; NICs have nobody waiting for a frame"""
-        if self.dev.load == "net":
+        if self.dev.load in (None, "net"):
             return
         for _ in range(100):
             stat = await self.stat()
@@ -298,7 +300,11 @@ class Run:
             port, bdf = PORT, m.slot.bdf
         else:
             # The rescan lock is shared by all slots: does it hold up others?
-            self.check("slot", False, "pciehp never turned it off")
+            control = await m.slot.config_read("w", m.slot.sltctl)
+            self.check("slot", False, "pciehp never turned it off, Slot "
+                                      f"Control {control:#x}")
+            if not hangs:
+                await self.stacks()
             port, bdf = SPARE_PORT, m.spare.bdf
         await m.device_add({"driver": "virtio-rng-pci", "id": "probe",
                             "bus": f"port{port}", "rng": "probe"})

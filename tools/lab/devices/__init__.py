@@ -9,3 +9,4 @@ for kind in "disk", "nic", "serial", "misc", "usb", "switch":
     importlib.import_module(f"devices.{kind}")
 
 DISKS = tuple(name for name, d in DEVICES.items() if d.load == "disk")
+LOADED = tuple(name for name, d in DEVICES.items() if d.load)

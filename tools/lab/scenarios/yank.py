@@ -4,6 +4,7 @@
 import asyncio
 import time
 
+from devices import LOADED
 from devices.base import LOAD
 from errors import AgentError, Failed, Skip
 from scenarios.base import after_yank, emptied, scenario, slow_load
@@ -19,7 +20,7 @@ async def idle(r):
     await after_yank(r, when, watch)
 
 
-@scenario()
+@scenario(LOADED)
 async def load(r):
     """yank under load, requests in flight"""
     await slow_load(r, lose=True)
