@@ -4,7 +4,7 @@
 import glob
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 from points.point import GOOD, MISSED, NEVER, SLOW, SPLAT
 
@@ -107,14 +107,16 @@ def write(path, rows, **about):
 
 def load(where, mmio):
     """Rows of earlier runs that were to try every site, each as it was last"""
-    rows = {}
+    rows, known = {}, {f.name for f in fields(Row)}
     for path in sorted(glob.glob(os.path.join(where, "[0-9]*.json"))):
         with open(path) as f:
             data = json.load(f)
         if data["mmio"] != mmio or any(
                 data.get(name) for name in ("step", "handful", "chosen")):
             continue
-        for row in (Row(**row) for row in data["rows"]):
-            if row.skipped != LATE:
+        for words in data["rows"]:
+            # (One that does not say what was tried is of an older sweep.)
+            row = Row(**{k: v for k, v in words.items() if k in known})
+            if row.skipped != LATE and "tried" in words:
                 rows[row.name] = row
     return rows

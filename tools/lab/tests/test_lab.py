@@ -7,9 +7,11 @@ python3 -m unittest discover -s tools/lab/tests
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import importlib.machinery
 import importlib.util
 import io
+import json
 import os
 import random
 import sys
@@ -311,6 +313,16 @@ class GoesOn(unittest.TestCase):
             found = results.load(tmp, "ones")
             self.assertEqual(found[row.name], row)
             self.assertEqual(found[untried.name].tried, {"2": GOOD})
+            # Of an older sweep, and of a newer one
+            old = {k: v for k, v in dataclasses.asdict(row).items()
+                   if k != "tried"}
+            new = dataclasses.asdict(untried) | {"more": 1}
+            with open(two, "w") as f:
+                json.dump({"mmio": "ones", "rows": [
+                    old | {"phase": "bind"}, new | {"phase": "ifup"}]}, f)
+            self.assertEqual([name.split(".")[1] for name in
+                              results.load(tmp, "ones")],
+                             ["remove", "load", "ifup"])
             results.write(two, [late], mmio="ones", handful=1)
             self.assertNotIn(late.name, results.load(tmp, "ones"))
 
