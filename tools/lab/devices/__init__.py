@@ -5,7 +5,7 @@ import importlib
 
 from devices.base import DEVICES
 
-for kind in "disk", "nic", "serial", "misc", "usb", "switch":
+for kind in "disk", "nic", "serial", "files", "misc", "usb", "switch":
     importlib.import_module(f"devices.{kind}")
 
 DISKS = tuple(name for name, d in DEVICES.items() if d.load == "disk")

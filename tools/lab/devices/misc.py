@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A source of random numbers, and a balloon."""
+"""A source of random numbers, a balloon, a keyboard, a crypto accelerator."""
 
 import asyncio
 
@@ -36,3 +36,41 @@ class Balloon(Device):
 
 
 add(Balloon("virtio-balloon", "virtio-balloon-pci"))
+
+
+class Keyboard(Device):
+    load = "input"
+
+    async def backends(self, m):
+        m.tasks.append(asyncio.create_task(self.type(m)))
+        return []
+
+    async def type(self, m):
+        down = False
+        while True:
+            await asyncio.sleep(0.1)
+            if not m.proc:
+                continue
+            down = not down
+            try:
+                await m.qmp("input-send-event", events=[{
+                    "type": "key", "data": {
+                        "down": down, "key": {"type": "qcode", "data": "a"}}}])
+            except Failed:
+                pass            # nobody listens
+
+    async def workers(self, m, use=False):
+        name = await self.find(m, "class/input",
+                               lambda name: name.startswith("event"))
+        return [("read", 2, 2 if use else 0, f"/dev/input/{name}")]
+
+
+add(Keyboard("virtio-input", "virtio-keyboard-pci"))
+
+
+class Crypto(Device):
+    async def backends(self, m):
+        return ["-object", "cryptodev-backend-builtin,id=crypto"]
+
+
+add(Crypto("virtio-crypto", "virtio-crypto-pci", props={"cryptodev": "crypto"}))

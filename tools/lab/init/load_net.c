@@ -97,7 +97,8 @@ static void ping_worker(struct worker *w, char **arg, uint32_t count, int nr)
 			goto failed;
 		do {
 			len = recv(fd, buf, sizeof(buf), 0);
-			if (len < 0 && errno != EAGAIN)
+			/* EINTR: it was frozen for a suspend */
+			if (len < 0 && errno != EAGAIN && errno != EINTR)
 				goto failed;
 			h = (void *)(buf + sizeof(struct iphdr));
 		} while (len >= 0 && (h->type != ICMP_ECHOREPLY ||

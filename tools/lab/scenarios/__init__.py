@@ -8,6 +8,6 @@ from scenarios.base import SCENARIOS
 
 __all__ = ["DEVICES", "SCENARIOS"]
 
-for kind in ("yank", "graceful", "racing", "error", "suspend", "vfs",
+for kind in ("yank", "graceful", "racing", "error", "hidden", "suspend", "vfs",
              "access", "moment", "hostile"):
     importlib.import_module(f"scenarios.{kind}")

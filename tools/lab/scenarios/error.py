@@ -12,9 +12,10 @@ from scenarios.yank import HELD
 from slots import PORT
 
 
-@scenario(("virtio-blk", "virtio-net", "virtio-scsi"))
+@scenario(("virtio-blk", "virtio-net", "virtio-scsi", "virtio-serial",
+           "virtio-rng", "virtio-input", "virtio-crypto", "virtio-9p"))
 async def silent(r):
-    """dies without an event; I/O ends by timeout (1 s), then sysfs removal"""
+    """dies without an event; a disk's I/O ends by timeout (1 s); sysfs removal"""
     m = r.m
     await r.dev.short_timeouts(m)
     await slow_load(r)

@@ -9,7 +9,7 @@ from errors import Failed
 from scenarios.base import BUTTON_WAIT, after_yank, scenario, slow_load
 
 
-@scenario(DISKS)
+@scenario(DISKS + ("virtio-9p",))
 async def remove_yank(r):
     """removal by sysfs waits for pending requests, yank 1 s later"""
     m = r.m
