@@ -647,6 +647,7 @@ static const struct removal_file {
 	const char *name, *val;
 } removal_files[] = {
 	{ "rescan", "1" },
+	{ "remove", "1" },
 	{ "sriov_numvfs", "0" },
 };
 
