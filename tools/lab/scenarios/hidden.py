@@ -28,6 +28,15 @@ async def completion(r):
         await asyncio.sleep(0.02)
 
 
+async def hide(m, seconds):
+    """Gives for how long it was away in truth"""
+    begin = time.monotonic()
+    back = await m.slot.hide()
+    await asyncio.sleep(seconds)
+    await m.qtest_send(*back)
+    return time.monotonic() - begin
+
+
 def judge(r, seconds, away, kept, told, detail):
     if seconds < KEPT <= away:
         raise Late(f"it was away for {away:.2f} s, not for {seconds} s")
@@ -46,11 +55,7 @@ async def hidden_busy(r):
     await r.start_load(workers=workers)
     for _ in range(8):
         before = await r.stat()
-        begin = time.monotonic()
-        back = await m.slot.hide()
-        await asyncio.sleep(AWAY[0])
-        await m.qtest_send(*back)
-        away = time.monotonic() - begin
+        away = await hide(m, AWAY[0])
         end = time.monotonic() + r.limits.hang
         kept = False
         while not kept and time.monotonic() < end:
@@ -77,11 +82,7 @@ async def hidden_timeout(r):
     for seconds in (*AWAY[:1] * 4, *AWAY):
         await completion(r)
         before = await r.stat()
-        begin = time.monotonic()
-        back = await m.slot.hide()
-        await asyncio.sleep(seconds)
-        await m.qtest_send(*back)
-        away = time.monotonic() - begin
+        away = await hide(m, seconds)
         end = time.monotonic() + LOAD
         kept = told = False
         while not kept and not told and time.monotonic() < end:

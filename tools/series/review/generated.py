@@ -85,6 +85,14 @@ def topics_table(base):
                      "state"], rows)
 
 
+def stale_note(of, places):
+    if not of or of.get("digest") == Base("mainline", places.top).digest(
+            of.get("topics")):
+        return ""
+    return (f"{STALE}recorded on {of.get('date', '?')}: the patches have "
+            "changed since.\n\n")
+
+
 def other(places, name):
     path = places.results / f"{name.replace('score', 'mutate')}.json"
     if not path.exists():
@@ -92,11 +100,7 @@ def other(places, name):
     heads, rows, about = results.rows(path)
     of = about.get("about", about)
     of = of.get("series", of) if isinstance(of, dict) else {}
-    note = ""
-    if of and of.get("digest") != Base("mainline", places.top).digest(
-            of.get("topics")):
-        note = (f"{STALE}recorded on {of.get('date', '?')}: the patches have "
-                "changed since.\n\n")
+    note = stale_note(of, places)
     if name == "score":
         return note + mutations([dict(zip(heads, row)) for row in rows])
     return note + markdown(heads, rows)
@@ -107,12 +111,8 @@ def sweep_table(places):
     if not path.exists():
         return other(places, "sweep")
     data = json.loads(path.read_text())
-    digest = Base("mainline", places.top).digest()
-    stale = "" if sweeps.latest(data) == digest else (
-        f"{STALE}recorded on {data['about']['series'].get('date', '?')}: the "
-        "patches have changed since.\n\n")
-    return (stale + sweeps.summary(data) + "\n" +
-            markdown(*sweeps.table(data)))
+    return (stale_note(data["about"]["series"], places) +
+            sweeps.summary(data) + "\n" + markdown(*sweeps.table(data)))
 
 
 def mutations(rows):

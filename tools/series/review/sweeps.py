@@ -14,8 +14,9 @@ import json
 
 from .results import LICENCE, SIDES
 
-COUNTS = ("sites", "planned", "points", "never", "splat", "slow", "good",
-          "missed", "unrepeated", "untried", "excused", "qemu")
+MEASURES = "sites", "planned", "points", "never", "splat", "slow", "good"
+OTHERS = "missed", "unrepeated", "untried", "excused", "qemu"
+COUNTS = MEASURES + OTHERS
 KEY = ("device", "phase", "dying")
 OF_A_POINT = ("point", "access", "verdict", "site", "wrong")
 LATE = "out of time"
@@ -30,7 +31,7 @@ def condense(row):
     if row.get("skipped"):
         return {"skipped": row["skipped"]}
     counts = {k: row[k] for k in COUNTS if k in row and (
-        row[k] or COUNTS.index(k) < 7)}
+        row[k] or k in MEASURES)}
     return counts | ({"broken": row["broken"]} if row.get("broken") else {})
 
 
@@ -91,10 +92,10 @@ def record(tool, base, places):
     head = {"licence": LICENCE, "base": base, "about": about}
     if tool == "sweep":
         head["left"] = {}
-        for *key, phase, dying in places.points():
-            series = rows.get((*key, phase, dying), {}).get("series", {})
+        for device, phase, dying in places.points():
+            series = rows.get((device, phase, dying), {}).get("series", {})
             if series.get("digest", "") != about["series"].get("digest", ""):
-                head["left"].setdefault(*key, []).append(phase)
+                head["left"].setdefault(device, []).append(phase)
     head = json.dumps(head, indent=1)
     text = head[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(lines) + "\n ]"
     if wrong:
@@ -116,7 +117,7 @@ def words(counts, latest=None):
         text = f"skip: {counts['skipped']}"
     else:
         text = f"{counts.get('points', 0)} of {counts.get('planned', '?')}: " + (
-            ", ".join(f"{counts[k]} {k}" for k in (*WORDS, *COUNTS[7:])
+            ", ".join(f"{counts[k]} {k}" for k in WORDS + OTHERS
                       if counts.get(k)) or "none")
     if counts.get("broken"):
         text += f"; without a yank: {counts['broken']}"
