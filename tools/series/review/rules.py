@@ -25,6 +25,8 @@ TRACKER = re.compile(
     r"syzkaller\.appspot\.com)\S*")
 REPORTED = re.compile(r"\b(was|were|been|had)\s+(\w+\s+)?reported\b", re.I)
 LORE = re.compile(r"https?://(lore|patch)\.(kernel\.org|msgid\.link)/\S+")
+# (What is quoted, a trailer and an address may be longer, as in checkpatch.)
+LONG = re.compile(r"^(?! |[A-Z][\w-]+: )(?!.*://).{76,}$", re.M)
 
 
 def of_topic(topic):
@@ -72,6 +74,8 @@ def of_patch(patch, message, trailers, topic, backport=False):
     if found := re.search(r"^From .*", message, re.M):
         yield "mailbox", (f"a line begins with From, where a mailbox has the "
                           f"next mail begin: {found[0]}")
+    if found := LONG.search(message.partition("\n")[2]):
+        yield "width", f"a line of {len(found[0])} columns, of 75: {found[0]}"
     touched = patch.touches()
     if not EXERCISED.search(prose) and \
             not all(UNTESTED.match(f) for f in touched):

@@ -109,6 +109,14 @@ class Rules(Tree):
             "Compile-tested only.\n\nFrom reading it."), ["mailbox"])
         self.assertEqual(self.complaints("Compile-tested only, From it."), [])
 
+    def test_width(self):
+        words = "Compile-tested only " + "x" * 56
+        self.assertEqual(self.complaints(words), ["width"])
+        self.assertEqual(self.complaints(words[:-1]), [])
+        for exempt in ("    " + words, "Fixes: " + words,
+                       words + " https://lore.kernel.org/r/x@y"):
+            self.assertEqual(self.complaints(exempt), [])
+
     def test_topic(self):
         base = Base("mainline", self.top)
         self.assertEqual(list(rules.of_topic(base.topics["two"])), [])
