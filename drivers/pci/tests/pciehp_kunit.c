@@ -621,6 +621,20 @@ static void test_reset_slot_during_removal(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
 }
 
+/* Returns with the rescan lock held, and pciehp waiting for it to add a card */
+static bool plug_until_waiting(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+
+	kunit_pci_yank(ctx->pf);
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
+	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
+
+	pci_lock_rescan_remove();
+	kunit_pci_plug(ctx->pf, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
+	return pciehp_look_until_waiting(ctx);
+}
+
 /*
  * pciehp has looked at the link when it comes to wait for the rescan lock.  If
  * the bus is reset meanwhile, it has to wait for the link once more.
@@ -631,13 +645,7 @@ static void test_reset_before_scan(struct kunit *test)
 	bool waits;
 	int i;
 
-	kunit_pci_yank(ctx->pf);
-	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
-	KUNIT_ASSERT_TRUE(test, pciehp_settle(ctx));
-
-	pci_lock_rescan_remove();
-	kunit_pci_plug(ctx->pf, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
-	waits = pciehp_look_until_waiting(ctx);
+	waits = plug_until_waiting(test);
 	link_down(ctx);
 	/* As a reset does it: no event that pciehp could go by instead */
 	pcie_clear_hotplug_events(ctx->ctrl);
@@ -650,6 +658,26 @@ static void test_reset_before_scan(struct kunit *test)
 	for (i = 0; i < 500 && READ_ONCE(ctx->probed) < 2 * NR_FNS; i++)
 		msleep(20);
 	KUNIT_EXPECT_EQ(test, ctx->probed, 2 * NR_FNS);
+}
+
+/*
+ * If the card is enumerated meanwhile, by "rescan" in sysfs, and pulled out, the
+ * slot must not be taken for one that is off, or nobody removes the devices.
+ */
+static void test_rescan_before_scan(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+	bool waits;
+
+	waits = plug_until_waiting(test);
+	pci_rescan_bus(ctx->port->subordinate);
+	KUNIT_EXPECT_EQ(test, ctx->probed, 2 * NR_FNS);
+	kunit_pci_yank(ctx->pf);
+	pci_unlock_rescan_remove();
+
+	KUNIT_EXPECT_TRUE(test, waits);
+	KUNIT_EXPECT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, 2 * NR_FNS));
+	KUNIT_EXPECT_EQ(test, ctx->marked, 2 * NR_FNS);
 }
 
 static int pciehp_disable_outer_fn(void *data)
@@ -792,6 +820,7 @@ static struct kunit_case pciehp_cases[] = {
 	KUNIT_CASE(test_reset_slot_during_removal),
 	KUNIT_CASE(test_error_reset_during_scan),
 	KUNIT_CASE(test_reset_before_scan),
+	KUNIT_CASE(test_rescan_before_scan),
 	KUNIT_CASE(test_disconnected_port),
 	{}
 };

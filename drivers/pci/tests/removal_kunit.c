@@ -133,10 +133,14 @@ static void test_hierarchy_set_disconnected(struct kunit *test)
 
 	removal_init(test, &ctx, &removal_offsets[1]);
 
+	/* (acpiphp comes across some of the VFs ahead of their PF) */
+	pci_hierarchy_set_disconnected(ctx.vfs[0]);
+	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.vfs[0]));
+
 	pci_hierarchy_set_disconnected(ctx.sibling);
 	KUNIT_EXPECT_TRUE(test, pci_dev_is_disconnected(ctx.sibling));
 	KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.pf));
-	for (i = 0; i < NR_VFS; i++)
+	for (i = 1; i < NR_VFS; i++)
 		KUNIT_EXPECT_FALSE_MSG(test, pci_dev_is_disconnected(ctx.vfs[i]),
 				       "VF %d", i);
 
@@ -645,17 +649,20 @@ static int removal_remove_fn(void *data)
 
 static const struct removal_file {
 	const char *name, *val;
+	bool vf;		/* It is in the directory of a VF */
 } removal_files[] = {
 	{ "rescan", "1" },
 	{ "remove", "1" },
 	{ "sriov_numvfs", "0" },
+	{ "sriov_vf_msix_count", "1", true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(removal_file, removal_files, name);
 
 /*
  * A file of a PF is written to when the PF is about to be removed.  Removal has
- * the rescan lock by then, and is to wait for those who write to its files.
+ * the rescan lock by then, and is to wait for those who write to its files.  For
+ * a VF, which its PF's ->remove() is about to remove, it has the PF's lock, too.
  */
 static void test_remove_during_write(struct kunit *test)
 {
@@ -671,9 +678,10 @@ static void test_remove_during_write(struct kunit *test)
 	removal_init(test, &ctx, &removal_offsets[2]);
 	rdrv->pf = ctx.pf;
 	rdrv->fn = ctx.pf_fn;
-	rdrv->wait_in_remove = ctx.sibling;	/* which comes before the PF */
-	snprintf(path, sizeof(path), "bus/pci/devices/%s/%s", pci_name(ctx.pf),
-		 file->name);
+	/* The sibling comes before the PF */
+	rdrv->wait_in_remove = file->vf ? ctx.pf : ctx.sibling;
+	snprintf(path, sizeof(path), "bus/pci/devices/%s/%s",
+		 pci_name(file->vf ? ctx.vfs[0] : ctx.pf), file->name);
 
 	kunit_pci_yank(ctx.port_fn);
 	pci_bus_set_disconnected(ctx.port->subordinate);
