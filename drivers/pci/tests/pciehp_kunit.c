@@ -10,6 +10,7 @@
 #include <linux/pm.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched.h>
+#include <linux/suspend.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -597,6 +598,53 @@ static void test_resume(struct kunit *test)
 	expect_gone(test, w->gone);
 }
 
+#ifdef CONFIG_SUSPEND
+static void pciehp_awake(void *data)
+{
+	struct device *dev = data;
+
+	pm_suspend_clear_flags();
+	pm_runtime_put(dev);
+}
+
+/*
+ * In suspend-to-idle the port stays in D0.  What pciehp does to the slot, as
+ * soon as it knows what has happened, is not undone when the port is resumed.
+ */
+static void test_resume_idle(struct kunit *test)
+{
+	struct pciehp_ctx *ctx = test->priv;
+	struct device *dev = &ctx->port->dev;
+	const struct dev_pm_ops *pm = dev->bus->pm;
+	u16 sltctl;
+	int ret;
+
+	/* What the PM core does */
+	pm_runtime_get_sync(dev);
+	pm_set_suspend_no_platform();
+	ret = kunit_add_action_or_reset(test, pciehp_awake, dev);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+	dev->power.must_resume = true;
+
+	KUNIT_EXPECT_EQ(test, 0, pm->suspend(dev));
+	KUNIT_EXPECT_EQ(test, 0, pm->suspend_noirq(dev));
+	KUNIT_EXPECT_EQ(test, ctx->port->current_state, PCI_D0);
+	kunit_pci_yank(ctx->pf);
+	KUNIT_EXPECT_EQ(test, 0, pm->resume_noirq(dev));
+	KUNIT_ASSERT_TRUE(test, pciehp_poll_until(ctx, &ctx->removed, NR_FNS));
+	KUNIT_EXPECT_TRUE(test, pciehp_settle(ctx));
+	KUNIT_EXPECT_EQ(test, 0, pm->resume(dev));
+
+	pcie_capability_read_word(ctx->port, PCI_EXP_SLTCTL, &sltctl);
+	KUNIT_EXPECT_EQ(test, sltctl & PCI_EXP_SLTCTL_PIC, PCI_EXP_SLTCTL_PWR_IND_OFF);
+}
+#else
+static void test_resume_idle(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_SUSPEND");
+}
+#endif
+
 static int pciehp_remove_fn(void *data)
 {
 	pci_stop_and_remove_bus_device_locked(data);
@@ -835,6 +883,7 @@ static struct kunit_case pciehp_full_cases[] = {
 	KUNIT_CASE(test_orderly_removal),
 	KUNIT_CASE(test_button),
 	KUNIT_CASE(test_yank_after_button),
+	KUNIT_CASE(test_resume_idle),
 	KUNIT_CASE_PARAM(test_event, pciehp_event_gen_params),
 	{}
 };

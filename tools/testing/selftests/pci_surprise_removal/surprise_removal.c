@@ -34,6 +34,8 @@
 #define GONE_MS		10000	/* from the yank until it has left sysfs */
 #define RESCAN_MS	10000	/* the rescan lock is to be had again */
 #define LINK_MS		1000
+#define COMMAND_MS	1000	/* for a command to complete */
+#define RETURN_MS	10000	/* until a card that is still there is back */
 #define NAME		256
 
 static long now_ms(void)
@@ -76,6 +78,25 @@ static bool link_goes_down(int fd, int express)
 	if (!(get(fd, express + PCI_EXP_LNKCAP, 4) & PCI_EXP_LNKCAP_DLLLARC))
 		return false;
 	while (get(fd, express + PCI_EXP_LNKSTA, 2) & PCI_EXP_LNKSTA_DLLLA) {
+		if (now_ms() > end)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
+/* The next command may not be issued before this one has completed */
+static bool slot_command(int fd, int express, __u16 value)
+{
+	long end = now_ms() + COMMAND_MS;
+
+	if (get(fd, express + PCI_EXP_SLTCAP, 4) & PCI_EXP_SLTCAP_NCCS)
+		return put16(fd, express + PCI_EXP_SLTCTL, value);
+
+	if (!put16(fd, express + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_CC) ||
+	    !put16(fd, express + PCI_EXP_SLTCTL, value))
+		return false;
+	while (!(get(fd, express + PCI_EXP_SLTSTA, 2) & PCI_EXP_SLTSTA_CC)) {
 		if (now_ms() > end)
 			return false;
 		usleep(1000);
@@ -246,8 +267,12 @@ static bool rescan_ends(void)
 
 	pid = fork();
 	if (!pid) {
-		int fd = open("/sys/bus/pci/rescan", O_WRONLY);
+		int fd = open("/dev/null", O_RDWR);
 
+		/* Nor is whoever reads what this prints to wait for it */
+		dup2(fd, STDOUT_FILENO);
+		dup2(fd, STDERR_FILENO);
+		fd = open("/sys/bus/pci/rescan", O_WRONLY);
 		_exit(fd < 0 || write(fd, "1", 1) != 1);
 	}
 	while (now_ms() < end) {
@@ -259,22 +284,36 @@ static bool rescan_ends(void)
 	return false;
 }
 
-static void check_removal(struct __test_metadata *_metadata, int instance,
-			  const char *child, long begin)
+static void check_removal(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(port) *self, long begin)
 {
+	int reg = self->express + PCI_EXP_SLTSTA;
 	char path[PATH_MAX];
+	long end;
 
-	while (!gone(instance) && now_ms() < begin + GONE_MS)
+	while (!gone(self->instance) && now_ms() < begin + GONE_MS)
 		usleep(5000);
-	ASSERT_TRUE(gone(instance)) {
-		TH_LOG("%s is there after %d ms", child, GONE_MS);
+	ASSERT_TRUE(gone(self->instance)) {
+		TH_LOG("%s is there after %d ms", self->child, GONE_MS);
 	}
-	TH_LOG("%s gone after %ld ms", child, now_ms() - begin);
+	TH_LOG("%s gone after %ld ms", self->child, now_ms() - begin);
 	EXPECT_TRUE(rescan_ends()) {
 		TH_LOG("a rescan of the bus does not end: the lock is held");
 	}
-	snprintf(path, sizeof(path), DEVICES "/%s", child);
-	TH_LOG("the slot is %s now", access(path, F_OK) ? "empty" : "occupied");
+
+	/* The card has not left the slot: the next test wants it back */
+	snprintf(path, sizeof(path), DEVICES "/%s", self->child);
+	end = now_ms() + RETURN_MS;
+	while (access(path, F_OK) && now_ms() < end &&
+	       get(self->config, reg, 2) & PCI_EXP_SLTSTA_PDS)
+		usleep(5000);
+	if (!(get(self->config, reg, 2) & PCI_EXP_SLTSTA_PDS)) {
+		TH_LOG("the slot is empty now");
+		return;
+	}
+	EXPECT_EQ(0, access(path, F_OK)) {
+		TH_LOG("%s is not back after %d ms", self->child, RETURN_MS);
+	}
 }
 
 TEST_F_TIMEOUT(port, slot_power, 60)
@@ -291,11 +330,11 @@ TEST_F_TIMEOUT(port, slot_power, 60)
 	off = old & ~(PCI_EXP_SLTCTL_HPIE | PCI_EXP_SLTCTL_PIC);
 	off |= PCI_EXP_SLTCTL_PWR_OFF | PCI_EXP_SLTCTL_PWR_IND_OFF;
 	begin = now_ms();
-	ASSERT_TRUE(put16(self->config, reg, off));
+	ASSERT_TRUE(slot_command(self->config, self->express, off));
 	link_goes_down(self->config, self->express);
 	/* On, as pciehp left it; what has happened is latched */
 	ASSERT_TRUE(put16(self->config, reg, old));
-	check_removal(_metadata, self->instance, self->child, begin);
+	check_removal(_metadata, self, begin);
 }
 
 TEST_F_TIMEOUT(port, link_disable, 60)
@@ -311,7 +350,7 @@ TEST_F_TIMEOUT(port, link_disable, 60)
 	ASSERT_TRUE(put16(self->config, reg, old));
 	if (!down)
 		SKIP(return, "the link stays up, or the port does not tell");
-	check_removal(_metadata, self->instance, self->child, begin);
+	check_removal(_metadata, self, begin);
 }
 
 TEST_HARNESS_MAIN
