@@ -16,6 +16,7 @@ from slots import PORT, SPARE_PORT
 STACKS_AFTER = 3        # seconds after which a missing end is looked into
 
 BOOT = 60
+CYCLE = 20              # of a scenario that does the same again and again
 
 
 class Run:
@@ -392,8 +393,11 @@ async def run(r, name):
 
 
 async def drive(r, name, ready):
+    total = r.limits.total
+    if SCENARIOS[name].cycles:
+        total += CYCLE * r.limits.cycles
     try:
-        async with asyncio.timeout(BOOT + r.limits.total):
+        async with asyncio.timeout(BOOT + total):
             try:
                 await r.setup(ready)
                 await SCENARIOS[name](r)
@@ -404,4 +408,4 @@ async def drive(r, name, ready):
                 r.check("went-through", False, str(e))
             await r.finish()
     except TimeoutError:
-        r.check("total", False, f"took more than {r.limits.total} s")
+        r.check("total", False, f"took more than {total} s")

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A switch, and what is behind its ports."""
 
-from devices.base import ANY, add
+from devices.base import ANY, Device, add
 from devices.disk import Disk
 from devices.nic import Nic
-from slots import WINDOW
+from slots import PORT, WINDOW
 
 
 class Switch(Disk):
     """One device of each sort behind it"""
     driver, virtio, window = "pcieport", False, 4 * WINDOW
-    scenarios = "idle", "load"
+    scenarios = "idle", "load", "nested", "nested-power", "nested-outer"
     swept = False
 
     async def backends(self, m):
@@ -37,8 +37,57 @@ class Switch(Disk):
 add(Switch("switch", "x3130-upstream", alive=(0, 0x8, ANY), children=(
     *({"driver": "xio3130-downstream", "id": f"down{nr}", "bus": "dut",
        "chassis": 3, "slot": nr} for nr in range(3)),
-    {"driver": "nvme", "bus": "down0", "drive": "disk", "serial": "lab",
-     "share-rw": True},
+    {"driver": "nvme", "id": "nvme", "bus": "down0", "drive": "disk",
+     "serial": "lab", "share-rw": True},
     {"driver": "virtio-blk-pci", "bus": "down1", "drive": "disk",
      "share-rw": True},
     {"driver": "igb", "bus": "down2", "netdev": "net"})))
+
+
+class Switches(Device):
+    """One in each of several slots, and a card behind it
+
+    For what is done more than once: QEMU takes switches away, but none can be
+    plugged.  The first is the device that the lab looks at.
+    """
+    driver, window, swept = "pcieport", 2 * WINDOW, False
+    scenarios = "nested-yanks", "nested-removals"
+    FIRST, MOST = 12, 20        # after the shadows of the first port
+    number = 1
+
+    def ports(self):
+        """Device numbers of the root ports"""
+        return [PORT, *range(self.FIRST, self.FIRST + self.MOST - 1)][:self.number]
+
+    def switch(self, nr):
+        return f"dut{nr or ''}"
+
+    def slot(self, nr):
+        return 10 + nr if nr else 1     # see Machine.start()
+
+    def models(self):
+        return [device["driver"] for device in self.plug()]
+
+    def plug(self):
+        devices = []
+        for nr, port in enumerate(self.ports()):
+            if nr:
+                devices.append({
+                    "driver": "pcie-root-port", "id": f"port{port}",
+                    "bus": "pcie.0", "addr": f"{port:x}",
+                    "chassis": 10 + nr, "slot": self.slot(nr)})
+            devices += [
+                {"driver": self.model, "id": self.switch(nr),
+                 "bus": f"port{port}"},
+                {"driver": "xio3130-downstream", "id": f"down{nr}",
+                 "bus": self.switch(nr), "chassis": 100 + nr,
+                 "slot": 100 + nr},
+                {"driver": "virtio-rng-pci", "id": f"card{nr}",
+                 "bus": f"down{nr}", "rng": "probe"}]
+        return devices
+
+    async def functions(self, m):
+        return [f"0000:{m.slot.bus + 2:02x}:00.0"]
+
+
+add(Switches("switches", "x3130-upstream"))

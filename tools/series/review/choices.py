@@ -87,7 +87,8 @@ def check(env, target=""):
     if env.get("LINT") == "tree" and (env.get("TOPIC") or env.get("PATCH")):
         raise LayoutError("LINT=tree is of all topics: leave out TOPIC= and "
                           "PATCH=")
-    for name in ("JOBS", "MACHINES", "V", "SEED", "MINUTES", "CHECK_MINUTES"):
+    for name in ("JOBS", "MACHINES", "V", "SEED", "MINUTES", "CYCLES",
+                 "CHECK_MINUTES"):
         if env.get(name):
             number(name, env[name])
     for name in ("KASAN", "PRISTINE", "SIGNOFF", "REALLY", "UPDATE", "SELF",
