@@ -9,5 +9,5 @@ from scenarios.base import SCENARIOS
 __all__ = ["DEVICES", "SCENARIOS"]
 
 for kind in ("yank", "graceful", "racing", "error", "hidden", "suspend", "vfs",
-             "access", "moment", "hostile", "again"):
+             "access", "moment", "hostile", "nested", "again"):
     importlib.import_module(f"scenarios.{kind}")
