@@ -329,11 +329,11 @@ class Run:
         else:
             self.notes.append("another slot: " + (detail or "hangs as well"))
 
-    async def on_console(self, text, seconds=10):
-        """The kernel has said so on the console"""
+    async def on_console(self, text, seconds=10, times=1):
+        """The kernel has said so on the console, and so often"""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if any(text in line for line in self.m.console()):
+            if sum(text in line for line in self.m.console()) >= times:
                 return True
             await asyncio.sleep(0.05)
         return False

@@ -20,8 +20,8 @@ FREEZE = 25             # it takes at most 20 s, or the kernel gives up
 LEVEL = "platform"
 
 
-async def fall_asleep(r):
-    """Suspend to idle; gives what ends when all is resumed"""
+async def fall_asleep(r, times=1):
+    """Suspend to idle, the TIMES-th time; gives what ends when all is resumed"""
     m = r.m
     try:
         await m.ask("write", "/sys/power/pm_test", LEVEL)
@@ -31,7 +31,7 @@ async def fall_asleep(r):
     # Else all that it says comes at the end
     await m.ask("write", "/sys/module/printk/parameters/console_suspend", "N")
     awake = m.begin("write", "/sys/power/state", "freeze")
-    if not await r.on_console("suspend debug: Waiting for", FREEZE):
+    if not await r.on_console("suspend debug: Waiting for", FREEZE, times):
         if awake.done():
             await awake         # why it could not
         await r.stacks()
@@ -99,3 +99,19 @@ async def sleep_silent(r):
     await r.ended(when)
     await m.slot.yank()
     await r.check_slot()
+
+
+# No load: what waits for a device that is dead can not be frozen
+@scenario(tuple(name for name in DEVICES if name.startswith("virtio-")),
+          default=False, zeros=False)
+async def sleep_twice(r):
+    """dies without an event while suspended, is suspended again, then yank"""
+    m = r.m
+    awake = await fall_asleep(r)
+    await m.slot.cut_power()
+    await wake_up(r, awake)
+    awake = await fall_asleep(r, 2)
+    await m.slot.yank()
+    when = await wake_up(r, awake)
+    # Whether pciehp turns the slot off is for sleep_yank
+    await after_yank(r, when, m.begin("watch", m.slot.bdf), usable=False)
