@@ -11,7 +11,6 @@ from devices.base import LOAD
 from errors import AgentError, Failed, QemuGone
 from gdb import Gdb
 from scenarios import SCENARIOS
-from slots import PORT, SPARE_PORT
 
 STACKS_AFTER = 3        # seconds after which a missing end is looked into
 
@@ -70,8 +69,9 @@ class Run:
         return await self.m.ask("bound", bdf, seconds * 1000,
                                 timeout=seconds + 3)
 
-    async def setup(self, ready):
-        m, dev = self.m, self.dev
+    async def booted(self, ready):
+        """The guest's init has said so"""
+        m = self.m
         begin = time.monotonic()
         try:
             async with asyncio.timeout(limit := getattr(
@@ -90,6 +90,10 @@ class Run:
             await m.ask("write", f"/proc/sys/kernel/{name}", value)
         await m.slot.setup()
         await m.spare.setup()
+
+    async def setup(self, ready):
+        m, dev = self.m, self.dev
+        await self.booted(ready)
         driver = await self.bound(m.slot.bdf)
         if not self.check("bound", driver == dev.driver,
                           f"driver {driver} at {m.slot.bdf}"):
@@ -298,7 +302,7 @@ class Run:
         hangs = any(name == "gone" and not good and name not in self.times
                     for name, good, _ in self.checks)
         if await m.slot.off(0.5 if hangs else 6):
-            port, bdf = PORT, m.slot.bdf
+            await self.check_card(m.slot)
         else:
             # The rescan lock is shared by all slots: does it hold up others?
             control = await m.slot.config_read("w", m.slot.sltctl)
@@ -306,17 +310,21 @@ class Run:
                                       f"Control {control:#x}")
             if not hangs:
                 await self.stacks()
-            port, bdf = SPARE_PORT, m.spare.bdf
+            await self.check_card(m.spare)
+
+    async def check_card(self, slot):
+        """It takes a card, and its driver binds"""
+        m = self.m
         await m.device_add({"driver": "virtio-rng-pci", "id": "probe",
-                            "bus": f"port{port}", "rng": "probe"})
+                            "bus": f"port{slot.dev}", "rng": "probe"})
         begin = time.monotonic()
         try:
-            await self.bound(bdf, 10 if port == PORT else 3)
+            await self.bound(slot.bdf, 10 if slot is m.slot else 3)
             detail = f"bound in {time.monotonic() - begin:.1f} s"
         except (AgentError, TimeoutError):
             detail = None
             await self.stacks()
-        if port == PORT:
+        if slot is m.slot:
             self.check("slot", detail, detail or "a new card is not bound")
         else:
             self.notes.append("another slot: " + (detail or "hangs as well"))
@@ -399,8 +407,11 @@ async def drive(r, name, ready):
     try:
         async with asyncio.timeout(BOOT + total):
             try:
-                await r.setup(ready)
-                await SCENARIOS[name](r)
+                if SCENARIOS[name].booting:
+                    await SCENARIOS[name](r, ready)
+                else:
+                    await r.setup(ready)
+                    await SCENARIOS[name](r)
             except TimeoutError:
                 await r.stacks()
                 r.check("answered", False, "an answer did not come in time")

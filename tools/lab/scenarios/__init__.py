@@ -9,5 +9,5 @@ from scenarios.base import SCENARIOS
 __all__ = ["DEVICES", "SCENARIOS"]
 
 for kind in ("yank", "graceful", "racing", "error", "hidden", "suspend", "vfs",
-             "access", "moment", "hostile", "nested", "again"):
+             "access", "moment", "hostile", "nested", "again", "together"):
     importlib.import_module(f"scenarios.{kind}")

@@ -10,12 +10,13 @@ SCENARIOS = {}
 
 
 def scenario(devices=None, default=True, zeros=True, beside=(), prepare=None,
-             shadow="ivshmem-plain", cycles=False):
+             shadow="ivshmem-plain", cycles=False, booting=False):
     """DEVICES it is meant for; is it run by default?  also with ZEROS?
 
     BESIDE the device, on the same slot, there may be other functions.
     PREPARE is called after its back ends are there.  SHADOW gives the ones.
     With CYCLES it takes as long as these are many (--cycles).
+    BOOTING: it begins with the machine, and waits for the guest's init itself.
     """
     def add(f):
         name = f.__name__.replace("_", "-")
@@ -23,7 +24,7 @@ def scenario(devices=None, default=True, zeros=True, beside=(), prepare=None,
                      if (not devices or d.name in devices)
                      and (not d.scenarios or name in d.scenarios)]
         f.default, f.zeros, f.beside = default, zeros, beside
-        f.prepare, f.shadow, f.cycles = prepare, shadow, cycles
+        f.prepare, f.shadow, f.cycles, f.booting = prepare, shadow, cycles, booting
         SCENARIOS[name] = f
         return f
     return add
