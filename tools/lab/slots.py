@@ -140,6 +140,11 @@ class Port:
         return (f"writeb {secondary:#x} {bus:#x}",
                 f"writew {command:#x} {old:#x}")
 
+    async def forget(self):
+        """The device has lost its state, as by a reset, but answers"""
+        await self.m.qtest_send(
+            f"writew {ECAM + (self.bus << 20) + PCI_COMMAND:#x} 0")
+
     async def off(self, timeout):
         """pciehp has turned the slot off: it is ready for a card"""
         return await self.control_is(SLOT_OFF, SLOT_OFF, timeout, 0.05)

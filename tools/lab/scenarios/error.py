@@ -66,6 +66,18 @@ async def blink(r):
     await r.dev.check_data(m, r)
 
 
+@scenario(("virtio-blk", "virtio-scsi", "virtio-net", "virtio-serial",
+           "virtio-rng"), default=False, zeros=False)
+async def forgotten(r):
+    """loses its command register under load, sysfs removal, rescan"""
+    await r.dev.short_timeouts(r.m)
+    await r.start_load()
+    await r.m.slot.forget()
+    await r.ended(await sysfs_remove(r))
+    await r.dev.check_data(r.m, r)
+    await r.rescan()
+
+
 # No driver, so no error handlers: with it on the port, no recovery succeeds
 HELPLESS = {"driver": "pci-testdev", "id": "beside", "addr": "0.1"}
 
