@@ -285,7 +285,7 @@ static bool rescan_ends(void)
 }
 
 static void check_removal(struct __test_metadata *_metadata,
-			  FIXTURE_DATA(port) *self, long begin)
+			  struct _test_data_port *self, long begin)
 {
 	int reg = self->express + PCI_EXP_SLTSTA;
 	char path[PATH_MAX];
