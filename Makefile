@@ -25,7 +25,7 @@ takes_send       := $(COMPOSE) TOPIC V SIGNOFF TRAILERS SELF REALLY DISCLOSE
 takes_trailers   := $(COMPOSE) TOPIC MBOX
 takes_verify     := $(COMPOSE) TOPIC MBOX V SIGNOFF TRAILERS DISCLOSE
 takes_kernel     := $(BUILD) KASAN PRISTINE
-takes_lab        := $(LAB) SCENARIOS CYCLES
+takes_lab        := $(LAB) SCENARIOS CYCLES MINUTES
 takes_sweep      := $(LAB) $(POINT)
 takes_soak       := $(LAB) $(POINT)
 takes_kunit      := $(BUILD) KUNIT
@@ -119,7 +119,8 @@ help:
 #?   DEVICES=names    devices of the lab: lab sweep soak bisect-demo (one)
 #?   SCENARIOS=names  what is done to them: lab bisect-demo (one); see tools/lab/lab --help
 #?   CYCLES=n         how often what is to be done again and again is (4): lab
-#?   PHASES=names DYING=event,silent STEP=n POINTS=list HANDFUL=n SEED=n MINUTES=n
+#?   MINUTES=n        start nothing after that time, and skip it: lab sweep soak
+#?   PHASES=names DYING=event,silent STEP=n POINTS=list HANDFUL=n SEED=n
 #?                    when to yank; see tools/lab/sweep --help: sweep soak
 #?   RESUME=1         go on where runs of the same kernel have stopped (MINUTES=): sweep
 #?   MMIO=ones|zeros|both   what reads from a vanished device give: lab sweep soak

@@ -6,7 +6,7 @@ import random
 import time
 
 from errors import AgentError
-from scenarios.base import emptied, scenario
+from scenarios.base import emptied, returned, scenario
 from slots import Port
 
 HELD = 0.3              # seconds for which the rescan lock is held, roughly
@@ -107,8 +107,8 @@ async def yank_while_written(r, nr, path, values, longest):
     when, watch = await r.yank()
     if not await r.wait(f"gone-{nr}", watch, when):
         return 0
-    done, _ = await asyncio.wait([writer], timeout=r.limits.hang)
-    r.check(f"returned-{nr}", done, "the last write to " + path)
+    done = await returned(r, writer, time.monotonic(), "the last write to " + path,
+                          f"returned-{nr}")
     return writer.result() if done else 0
 
 

@@ -5,6 +5,7 @@ import asyncio
 import time
 
 from devices import DEVICES
+from errors import Failed
 
 SCENARIOS = {}
 
@@ -30,9 +31,9 @@ def scenario(devices=None, default=True, zeros=True, beside=(), prepare=None,
     return add
 
 
-async def after_yank(r, when, watch, usable=True):
+async def after_yank(r, when, watch, usable=True, limit=None):
     await r.check_reads()
-    await r.wait("gone", watch, when, r.limits.gone)
+    await r.wait("gone", watch, when, limit or r.limits.gone)
     await r.ended(when)
     if r.load:
         await r.dev.check_data(r.m, r)
@@ -51,6 +52,34 @@ async def slow_load(r, per_second=4, enough=1, lose=False):
     if lose:
         await r.dev.drop_pending(r.m)
     await r.pending_now(enough)
+
+
+def pending(r, command, what="removal", at="at the yank"):
+    r.check("pending", not command.done(),
+            f"the {what} was still waiting {at}")
+
+
+async def returned(r, command, when, what, name="returned"):
+    """Whether it has done something does not matter: the card is gone"""
+    done, _ = await asyncio.wait(
+        [command], timeout=max(0, when + r.limits.hang - time.monotonic()))
+    if done:
+        command.exception()     # it may fail
+    else:
+        await r.stacks()
+    return r.check(name, done, f"{what} {time.monotonic() - when:.1f} s later")
+
+
+async def power_file(r):
+    """The path of the slot's power file, which says 1"""
+    path = "/sys/bus/pci/slots/1"   # see machine.py
+    address = (await r.m.ask("cat", f"{path}/address")).strip("|")
+    power = (await r.m.ask("cat", f"{path}/power")).strip("|")
+    if not r.check("power", power == "1" and
+                   r.m.slot.bdf.startswith(f"{address}."),
+                   f"{path}, {address}: {power}"):
+        raise Failed("not the slot, or it is not on")
+    return f"{path}/power"
 
 
 async def sysfs_remove(r, limit=None):

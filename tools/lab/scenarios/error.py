@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Devices that die without an event, for good or for a moment."""
 
-import asyncio
 import time
 
 from devices import DISKS
 from errors import Failed, Late
-from scenarios.base import scenario, slow_load, sysfs_remove
+from scenarios.base import returned, scenario, slow_load, sysfs_remove
 from scenarios.graceful import lose_nothing, make_ext4
 from scenarios.yank import HELD
 from slots import PORT
@@ -130,10 +129,7 @@ async def aer_fail_reset(r):
     """recovery fails, then a reset by sysfs; sysfs removal, rescan"""
     await fail_recovery(r)
     reset = r.m.begin("write", f"/sys/bus/pci/devices/{r.m.slot.bdf}/reset", 1)
-    await asyncio.wait([reset], timeout=r.limits.hang)
-    if r.check("reset", reset.done(), "over" if reset.done() else
-               f"not within {r.limits.hang} s"):
-        reset.exception()       # it may fail
+    await returned(r, reset, time.monotonic(), "it was over", "reset")
     when = await sysfs_remove(r)
     await r.ended(when)
     await r.rescan()

@@ -3,7 +3,7 @@
 
 import asyncio
 
-from scenarios.base import scenario, slow_load
+from scenarios.base import pending, power_file, scenario, slow_load
 from slots import Port
 
 
@@ -17,8 +17,7 @@ async def slow_switch(r):
 
 
 async def nested_yank(r, slot, command, watch):
-    r.check("pending", not command.done(),
-            "the removal was still waiting at the yank")
+    pending(r, command)
     when = await slot.yank()
     await r.wait("removed", command, when)
     await r.wait("gone", watch, when)
@@ -42,8 +41,7 @@ async def nested_power(r):
     """as nested, but the slot of the switch is turned off"""
     slot = await slow_switch(r)
     watch = r.m.begin("watch", r.m.slot.bdf)
-    # (The slots of the root ports were the first to be called that.)
-    command = r.m.begin("write", "/sys/bus/pci/slots/1/power", 0)
+    command = r.m.begin("write", await power_file(r), 0)
     await asyncio.sleep(0.5)
     await nested_yank(r, slot, command, watch)
 
@@ -55,8 +53,7 @@ async def nested_outer(r):
     watch = r.m.begin("watch", r.m.slot.bdf)
     command = r.m.begin("write", f"/sys/bus/pci/devices/{slot.bdf}/remove", 1)
     await asyncio.sleep(1)
-    r.check("pending", not command.done(),
-            "the removal was still waiting at the yank")
+    pending(r, command)
     when, watch = await r.yank(watch)
     await r.check_reads()
     # pciehp waits for its turn, and takes down all that is there

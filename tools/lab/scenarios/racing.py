@@ -6,7 +6,8 @@ import time
 
 from devices import DISKS
 from errors import Failed
-from scenarios.base import BUTTON_WAIT, after_yank, scenario, slow_load
+from scenarios.base import (BUTTON_WAIT, after_yank, pending, scenario,
+                            slow_load)
 
 
 @scenario(DISKS + ("virtio-9p",))
@@ -17,8 +18,7 @@ async def remove_yank(r):
     watch = m.begin("watch", m.slot.bdf)
     command = r.begin_remove()
     await asyncio.sleep(1)
-    r.check("pending", not command.done(),
-            "the removal was still waiting at the yank")
+    pending(r, command)
     when, watch = await r.yank(watch)
     await after_yank(r, when, watch)
     await r.wait("removed", command, when)
@@ -42,7 +42,6 @@ async def button_yank(r):
     if not await r.wait("remove-begun", begun, when, since=when + BUTTON_WAIT):
         raise Failed("pciehp was never seen in ->remove()")
     await asyncio.sleep(0.5)
-    r.check("pending", not watch.done(),
-            "the removal was still waiting at the yank")
+    pending(r, watch)
     when, watch = await r.yank(watch)
     await after_yank(r, when, watch)

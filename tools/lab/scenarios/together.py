@@ -8,7 +8,8 @@ import asyncio
 import time
 
 from errors import AgentError, Failed, Late
-from scenarios.base import scenario, slow_load
+from scenarios.base import (after_yank, pending, power_file, returned,
+                            scenario, slow_load)
 from slots import SPARE_PORT
 
 CARD = {"driver": "virtio-rng-pci", "id": "spare", "rng": "probe",
@@ -28,24 +29,6 @@ async def second_card(r):
         raise Failed("the second card is not probed in 10 s")
 
 
-async def lost(r, when, watch, limit):
-    """The device in the slot has gone, and its I/O has ended"""
-    await r.check_reads()
-    await r.wait("gone", watch, when, limit)
-    await r.ended(when)
-    if r.load:
-        await r.dev.check_data(r.m, r)
-
-
-async def returned(r, command, when, what):
-    """Whether it has done something does not matter: the card is gone"""
-    done, _ = await asyncio.wait(
-        [command], timeout=max(0, when + r.limits.hang - time.monotonic()))
-    if not done:
-        await r.stacks()
-    r.check("returned", done, f"{what} {time.monotonic() - when:.1f} s later")
-
-
 # ---- other slots --------------------------------------------------------
 
 @scenario(SOME, default=False, zeros=False)
@@ -63,7 +46,7 @@ async def two_slots(r):
         if await m.plugged(slot.name):
             raise Failed(f"QEMU did not unplug {slot.name}")
     # One waits for the other: they have the rescan lock in turn
-    await lost(r, when, watch, 2 * r.limits.gone)
+    await after_yank(r, when, watch, False, 2 * r.limits.gone)
     await r.wait("other-gone", other, when, 2 * r.limits.gone)
     r.check("other-slot", await m.spare.off(6), "pciehp has turned it off")
     await r.check_slot()
@@ -83,7 +66,7 @@ async def insert_yank(r):
         raise Late("the other card was probed before the yank")
     when = await m.slot.yank()
     # The other card's probe has the rescan lock
-    await lost(r, when, watch, 3 * r.limits.gone)
+    await after_yank(r, when, watch, False, 3 * r.limits.gone)
     try:
         r.check("second", await r.bound(m.spare.bdf, 10) == "virtio-pci")
     except AgentError as e:
@@ -103,8 +86,7 @@ async def waiting_yank(r):
     await asyncio.sleep(1)
     yanked = await m.spare.yank()
     await asyncio.sleep(1)
-    r.check("pending", not command.done(),
-            "the removal was still waiting 1 s after the yank")
+    pending(r, command, at="1 s after the yank")
     await r.dev.slow_down(m, 1000)
     when = time.monotonic()
     await r.wait("removed", command, when)
@@ -118,18 +100,6 @@ async def waiting_yank(r):
 
 # ---- the slot and its port ----------------------------------------------
 
-async def power_file(r):
-    """The path of the slot's power file, which says 1"""
-    path = "/sys/bus/pci/slots/1"   # see machine.py
-    address = (await r.m.ask("cat", f"{path}/address")).strip("|")
-    power = (await r.m.ask("cat", f"{path}/power")).strip("|")
-    if not r.check("power", power == "1" and
-                   r.m.slot.bdf.startswith(f"{address}."),
-                   f"{path}, {address}: {power}"):
-        raise Failed("not the slot, or it is not on")
-    return f"{path}/power"
-
-
 async def yank_in_removal(r, path, value):
     """The write waits for pending requests, yank 1 s later"""
     m = r.m
@@ -137,9 +107,9 @@ async def yank_in_removal(r, path, value):
     watch = m.begin("watch", m.slot.bdf)
     command = m.begin("write", path, value)
     await asyncio.sleep(1)
-    r.check("pending", not command.done(), "the write was still waiting")
+    pending(r, command, "write")
     when, watch = await r.yank(watch)
-    await lost(r, when, watch, r.limits.gone)
+    await after_yank(r, when, watch, False)
     await returned(r, command, when, path)
 
 
@@ -158,7 +128,7 @@ async def yank_power(r):
     commands = [m.begin("write", path, 0)]
     when, watch = await r.yank()
     commands.append(m.begin("write", path, 1))
-    await lost(r, when, watch, r.limits.gone)
+    await after_yank(r, when, watch, False)
     for value, command in enumerate(commands):
         await returned(r, command, when, f"write of {value}")
     await r.check_slot()
@@ -192,7 +162,7 @@ async def yank_port(r):
     await slow_load(r, lose=True)
     when, watch = await r.yank()
     command = m.begin("write", *remove_port(r))
-    await lost(r, when, watch, r.limits.gone)
+    await after_yank(r, when, watch, False)
     await returned(r, command, when, "removal of the port")
     await port_again(r)
 

@@ -7,7 +7,8 @@ import time
 from devices import LOADED
 from devices.base import LOAD
 from errors import AgentError, Failed, Skip
-from scenarios.base import after_yank, emptied, scenario, slow_load
+from scenarios.base import (after_yank, emptied, pending, scenario,
+                            slow_load)
 from slots import PORT
 
 HELD = 200              # MiB that a balloon leaves to the guest
@@ -130,8 +131,7 @@ async def reset_yank(r):
     await slow_load(r, 2, 4, lose=True)
     reset = m.begin("write", f"/sys/bus/pci/devices/{m.slot.bdf}/reset", 1)
     await asyncio.sleep(1)
-    r.check("pending", not reset.done(),
-            "the reset was still waiting at the yank")
+    pending(r, reset, "reset")
     when, watch = await r.yank()
     await after_yank(r, when, watch)
 
