@@ -14,7 +14,9 @@ from scenarios import SCENARIOS
 
 STACKS_AFTER = 3        # seconds after which a missing end is looked into
 
-BOOT = 60
+BOOT = 180
+SLOWEST = 12            # times slower; beyond that it is no slow machine, but ill
+LIMITS = "gone", "hang", "total"
 CYCLE = 20              # of a scenario that does the same again and again
 
 
@@ -26,6 +28,7 @@ class Run:
         self.dev = copy.copy(dev)   # what it has and does here is its own
         self.checks, self.notes, self.times = [], [], {}
         self.counts = {}
+        self.whole = None       # the timeout of all of it
         self.stuck = False      # something did not end: stacks were taken
         self.deaf = False       # and a processor has lost an interrupt
         self.excused = False    # late, but this machine may be why
@@ -66,7 +69,8 @@ class Run:
 
     async def bound(self, bdf, seconds=15):
         """The driver is bound, and it is the right one"""
-        return await self.m.ask("bound", bdf, seconds * 1000,
+        return await self.m.ask("bound", bdf,
+                                int(seconds * 1000 * self.m.slow),
                                 timeout=seconds + 3)
 
     async def booted(self, ready):
@@ -83,13 +87,27 @@ class Run:
             error.signal = 0
             raise error
         self.times["boot"] = time.monotonic() - begin
+        self.take_time(self.times["boot"])
         self.kernel = await m.ask("uname")
-        for name, value in (("hung_task_timeout_secs", 8),
+        for name, value in (("hung_task_timeout_secs", int(8 * m.slow)),
                             ("hung_task_check_interval_secs", 2),
                             ("hung_task_warnings", -1)):
             await m.ask("write", f"/proc/sys/kernel/{name}", value)
         await m.slot.setup()
         await m.spare.setup()
+
+    def take_time(self, boot):
+        """Limits are for who boots within the pace: if it was slower, so are we"""
+        pace = getattr(self.limits, "pace", None)
+        if not pace:
+            return
+        self.m.slow = slow = min(max(1, boot / pace), SLOWEST)
+        self.limits = copy.copy(self.limits)
+        for name in LIMITS:
+            setattr(self.limits, name, getattr(self.limits, name) * slow)
+        if self.whole:
+            self.whole.reschedule(asyncio.get_running_loop().time() +
+                                  self.limits.total)
 
     async def setup(self, ready):
         m, dev = self.m, self.dev
@@ -236,7 +254,7 @@ class Run:
         m.starved() at BEGIN, if what it has risen by does not count.
         """
         hang = self.limits.hang
-        for bound in (STACKS_AFTER, hang):
+        for bound in (STACKS_AFTER * self.m.slow, hang):
             while True:
                 left = ((since or begin) + bound - time.monotonic() +
                         self.waited(starved))
@@ -247,7 +265,7 @@ class Run:
                 break
             await self.stacks()
         if not done:
-            return self.check(name, False, f"not within {hang} s")
+            return self.check(name, False, f"not within {hang:.4g} s")
         try:
             seconds = (await future)[0] - begin
             waited = min(self.waited(starved), seconds)
@@ -258,7 +276,7 @@ class Run:
         limit = limit or hang + (since or begin) - begin
         self.excused |= seconds <= limit < seconds + waited
         return self.check(name, seconds <= limit,
-                          f"{seconds:.2f} s, at most {limit:g} s"
+                          f"{seconds:.2f} s, at most {limit:.4g} s"
                           + (f" (and {waited:.2f} s without a processor)"
                              if waited >= 0.1 else ""))
 
@@ -275,7 +293,7 @@ class Run:
             late = time.monotonic() - since
             if done or late > self.limits.hang:
                 break
-            if late > STACKS_AFTER:
+            if late > STACKS_AFTER * self.m.slow:
                 await self.stacks()
             await asyncio.sleep(0.05)
         self.times.setdefault("ended", late)
@@ -331,7 +349,7 @@ class Run:
 
     async def on_console(self, text, seconds=10, times=1):
         """The kernel has said so on the console, and so often"""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * self.m.slow
         while time.monotonic() < end:
             if sum(text in line for line in self.m.console()) >= times:
                 return True
@@ -351,7 +369,7 @@ class Run:
         if not self.off:
             await self.stacks()
         self.check("off", self.off, f"{self.times['off']:.1f} s, at most "
-                                    f"{self.limits.hang:g} s")
+                                    f"{self.limits.hang:.4g} s")
 
     async def finish(self):
         m = self.m
@@ -401,11 +419,11 @@ async def run(r, name):
 
 
 async def drive(r, name, ready):
-    total = r.limits.total
     if SCENARIOS[name].cycles:
-        total += CYCLE * r.limits.cycles
+        r.limits = copy.copy(r.limits)
+        r.limits.total += CYCLE * r.limits.cycles
     try:
-        async with asyncio.timeout(BOOT + total):
+        async with asyncio.timeout(BOOT + r.limits.total) as r.whole:
             try:
                 if SCENARIOS[name].booting:
                     await SCENARIOS[name](r, ready)
@@ -419,4 +437,4 @@ async def drive(r, name, ready):
                 r.check("went-through", False, str(e))
             await r.finish()
     except TimeoutError:
-        r.check("total", False, f"took more than {total} s")
+        r.check("total", False, f"took more than {r.limits.total:.4g} s")

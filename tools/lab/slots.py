@@ -155,7 +155,7 @@ class Port:
                                      0.02)
 
     async def control_is(self, mask, value, timeout, interval):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * self.m.slow
         while time.monotonic() < end:
             if await self.config_read("w", self.sltctl) & mask == value:
                 return True

@@ -16,7 +16,6 @@ import os
 import random
 import sys
 import tempfile
-import time
 import unittest
 from unittest import mock
 
@@ -27,15 +26,12 @@ import console                                      # noqa: E402
 from errors import Failed, LabError, QemuGone       # noqa: E402
 from machine import Machine                         # noqa: E402
 from points import choose, results, sweeper, symbols         # noqa: E402
-from points.bench import Bench                      # noqa: E402
 from points.phases import PHASES                    # noqa: E402
 from points.point import (GOOD, MISSED, NEVER, SLOW, SPLAT,     # noqa: E402
                           Outcome, verdict)
 from points.results import Row, table               # noqa: E402
 from points.trap import (COUNT, FIELDS, HEADER, Site, Trap)     # noqa: E402
 from devices import DEVICES                         # noqa: E402
-import run                                          # noqa: E402
-from run import Run                                 # noqa: E402
 from scenarios import SCENARIOS                     # noqa: E402
 
 
@@ -376,63 +372,6 @@ class Symbols(unittest.TestCase):
                 0xff09: "a+0x9", 0xff10: "b+0x0"})
             os.utime(kernel, (1, 1))
             self.assertIsNone(symbols.names(kernel, [0xff09]))
-
-
-class Busy(unittest.TestCase):
-    """What the guest could not do for want of a processor"""
-
-    def wait(self, seconds, starved, hang=0.2):
-        class FakeRun(Run):
-            async def stacks(self):
-                pass
-        async def go():
-            m = argparse.Namespace(starved=lambda: 10 + starved)
-            r = FakeRun(m, None, "ones", argparse.Namespace(hang=hang))
-            future = asyncio.get_running_loop().create_future()
-            begin = time.monotonic()
-            asyncio.get_running_loop().call_later(seconds, lambda: (
-                future.set_result((time.monotonic(), ""))))
-            await r.wait("gone", future, begin, 0.1, starved=10)
-            return r
-        with mock.patch.object(run, "STACKS_AFTER", hang / 2):
-            return asyncio.run(go())
-
-    def test_late_by_its_own(self):
-        r = self.wait(0.15, 0)
-        self.assertTrue(r.failed())
-        self.assertGreaterEqual(r.times["gone"], 0.1)
-        self.assertFalse(r.excused)
-
-    def test_late_by_the_host(self):
-        r = self.wait(0.2, 10)
-        self.assertFalse(r.failed())
-        self.assertLess(r.times["gone"], 0.1)
-        self.assertIn("without a processor", r.checks[0][2])
-        self.assertTrue(r.excused)
-
-    def test_never_is_later_on_a_busy_host(self):
-        self.assertIn("gone", self.wait(0.4, 10).times)
-        self.assertNotIn("gone", self.wait(30, 0).times)
-
-    def test_a_card_is_waited_for(self):
-        def within(starved):
-            b, looks = Bench.__new__(Bench), []
-            b.m = argparse.Namespace(
-                starved=lambda: 10 + (starved if looks else 0))
-            b.r = Run(b.m, None, "ones", None)
-
-            async def look(seconds):
-                looks.append(seconds)
-                await asyncio.sleep(0.02)
-                return len(looks) > 10
-            return asyncio.run(b.within(0.1, look))
-        self.assertFalse(within(0))
-        self.assertTrue(within(10))
-
-    def test_of_this_machine(self):
-        m = argparse.Namespace(proc=argparse.Namespace(pid=os.getpid()))
-        self.assertGreaterEqual(Machine.starved(m), 0)
-        self.assertIsInstance(Machine.starved(m), float)
 
 
 class Qtest(unittest.TestCase):
