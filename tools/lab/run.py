@@ -16,7 +16,7 @@ STACKS_AFTER = 3        # seconds after which a missing end is looked into
 
 BOOT = 180
 SLOWEST = 12            # times slower; beyond that it is no slow machine, but ill
-LIMITS = "gone", "hang", "total"
+LIMITS = "gone", "hang", "total", "silent", "off"
 CYCLE = 20              # of a scenario that does the same again and again
 
 
@@ -104,7 +104,8 @@ class Run:
         self.m.slow = slow = min(max(1, boot / pace), SLOWEST)
         self.limits = copy.copy(self.limits)
         for name in LIMITS:
-            setattr(self.limits, name, getattr(self.limits, name) * slow)
+            if hasattr(self.limits, name):
+                setattr(self.limits, name, getattr(self.limits, name) * slow)
         if self.whole:
             self.whole.reschedule(asyncio.get_running_loop().time() +
                                   self.limits.total)

@@ -49,6 +49,7 @@ class Bench:
 
     async def boot(self, ready):
         await self.r.setup(ready)
+        self.limits = self.r.limits     # as slow as this machine is
         if self.r.failed():
             raise Failed(self.complaints())
         slot = self.m.slot
@@ -99,7 +100,7 @@ class Bench:
         begin, starved = time.monotonic(), self.m.starved()
         while not await look(0.5):
             if (time.monotonic() - begin - self.r.waited(starved) >=
-                    seconds):
+                    seconds * self.m.slow):
                 return False
         return True
 
@@ -107,7 +108,7 @@ class Bench:
         if not await self.within(6, self.m.slot.off):
             raise Failed("pciehp never turned the slot off")
         # QEMU may hold the back end a while longer, for requests of its own
-        end = time.monotonic() + 6
+        end = time.monotonic() + 6 * self.m.slow
         while "dut" not in self.m.deleted and time.monotonic() < end:
             await asyncio.sleep(0.05)
         await self.dev.before_replug(self.m)
@@ -140,7 +141,8 @@ class Bench:
         r, begin, starved = self.r, time.monotonic(), self.m.starved()
 
         def late(seconds):
-            return time.monotonic() - begin - r.waited(starved) > seconds
+            return (time.monotonic() - begin - r.waited(starved) >
+                    seconds * self.m.slow)
         while True:
             checks = len(r.checks)
             good = await r.start_load(use=True)
@@ -175,7 +177,7 @@ class Bench:
             await self.unplug()
         self.loaded = False
         # Timeouts of the device are not what hangs, if it dies unnoticed
-        patience = 0 if self.silent else 10
+        patience = 0 if self.silent else int(10 * self.m.slow)
         if patience != self.patience:
             self.patience = patience
             await self.m.ask(
@@ -211,7 +213,7 @@ class Bench:
             command.exception()
         if late:
             await self.r.stacks()
-        self.r.check("returned", not late, f"not within {limit:g} s"
+        self.r.check("returned", not late, f"not within {limit:.4g} s"
                      if late else "")
 
     def new_lines(self):

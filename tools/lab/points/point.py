@@ -63,7 +63,7 @@ async def count(b, phase):
     """The phase from its begin to its end; gives accesses and their sites"""
     begun, over, _ = await enter(b, phase, None)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(60 * b.m.slow):
             await over
     except TimeoutError:
         raise Failed("the phase does not end, with the device there")
@@ -179,7 +179,7 @@ async def power_off(b, where):
         async with asyncio.timeout(limit):
             await asyncio.wait([b.over])
     except TimeoutError:
-        wrong = [f"off: not within {limit:g} s"]
+        wrong = [f"off: not within {limit:.4g} s"]
         await b.r.stacks()
         notes = b.r.notes
     splats = console.splats(b.new_lines())

@@ -95,13 +95,13 @@ class Sweep:
             b.silent = row.dying == "silent"
             fresh = not b.points
             try:
-                async with asyncio.timeout(self.args.total):
+                async with asyncio.timeout(b.limits.total):
                     trying = try_point(b, phase, point, use or fresh)
                     outcome = await (trying if phase.powers_off else
                                      b.guard(trying))
                 if not outcome.bad:
                     if outcome.verdict == "missed" and not phase.powers_off:
-                        async with asyncio.timeout(self.args.total):
+                        async with asyncio.timeout(b.limits.total):
                             await b.guard(leave(b, phase))
                     elif phase.powers_off:
                         await b.stop()
@@ -192,7 +192,7 @@ class Sweep:
                 b = await self.bench(dev, row.name)
             b.silent = False
             try:
-                async with asyncio.timeout(self.args.total):
+                async with asyncio.timeout(b.limits.total):
                     counting = count(b, phase)
                     row.accesses, sites = await (
                         counting if phase.powers_off else b.guard(counting))
@@ -211,7 +211,7 @@ class Sweep:
             names = await b.names([s.path for s in sites])
             row.names = [f"{s.id:08x} x{s.times}: {name}"
                          for s, name in zip(sites, names)]
-            async with asyncio.timeout(self.args.total):
+            async with asyncio.timeout(b.limits.total):
                 await b.guard(leave(b, phase))
         had = len(row.tried)
         chosen = self.choose(row.accesses, sites, row.tried)
@@ -247,7 +247,7 @@ class Sweep:
                 else:
                     unsure.append((point, outcome))
         if unsure:
-            async with asyncio.timeout(self.args.total):
+            async with asyncio.timeout(b.limits.total):
                 await b.guard(b.plug())
             for one, before in unsure:
                 row.add(one, before)

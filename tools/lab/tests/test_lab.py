@@ -175,6 +175,7 @@ class FakeBench:
     def __init__(self, sweep):
         self.points, self.bare, self.silent = 0, False, False
         self.sweep, self.stopped = sweep, False
+        self.limits = sweep.args
         sweep.made += 1
 
     async def guard(self, work):
