@@ -178,6 +178,15 @@ class Run:
         return [dict(zip(fields, map(int, worker.split(","))))
                 for worker in (await self.m.ask("stat")).split()]
 
+    async def until(self, good, seconds=LOAD):
+        """Were the workers GOOD within SECONDS, and what have they done?"""
+        end = time.monotonic() + seconds
+        while not good(stat := await self.stat()):
+            if time.monotonic() > end:
+                return False, stat
+            await asyncio.sleep(0.05)
+        return True, stat
+
     @staticmethod
     def pending(stat):
         return sum(w["submitted"] - w["ok"] - w["failed"] - w["lost"]
@@ -199,13 +208,9 @@ class Run:
         """Requests are in flight; NICs have nobody waiting for a frame"""
         if self.dev.load in (None, "net"):
             return
-        for _ in range(100):
-            stat = await self.stat()
-            if self.pending(stat) >= enough:
-                self.check("in-flight", True, self.summary(stat))
-                return
-            await asyncio.sleep(0.05)
-        self.check("in-flight", False, self.summary(stat))
+        good, stat = await self.until(
+            lambda stat: self.pending(stat) >= enough, 5)
+        self.check("in-flight", good, self.summary(stat))
 
     # ---- yank and after -------------------------------------------------
 

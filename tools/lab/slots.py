@@ -36,12 +36,14 @@ SLOT_DARK, SLOT_INDICATOR = 0x500, 0x300        # off, indicator still on
 class Port:
     """A hotplug port and its slot; NAME is of the device in it"""
 
-    def __init__(self, m, dev, bus=0, name="dut"):
+    def __init__(self, m, dev, bus=0, name="dut", function=0):
         self.m, self.dev, self.on_bus, self.name = m, dev, bus, name
+        self.function = function
         self.lit = None         # Slot Control before cut_power()
 
     def config(self, register):
-        return ECAM + (self.on_bus << 20) + (self.dev << 15) + register
+        return (ECAM + (self.on_bus << 20) + (self.dev << 15) +
+                (self.function << 12) + register)
 
     async def config_read(self, size, register):
         return (await self.m.qtest_send(
@@ -163,22 +165,24 @@ class Shadow:
 
     def __init__(self, port, model, window):
         self.port, self.model, self.window = port, model, window
-        self.numbers = range(SHADOW, SHADOW + 2 * window // WINDOW
-                             if model else SHADOW)
+        self.numbers = [(SHADOW + nr // 8, nr % 8)
+                        for nr in range(2 * window // WINDOW if model else 0)]
 
     def arguments(self, qemu, workdir):
         ones, args = os.path.join(workdir, "ones"), []
         with open(ones, "wb") as f:
             f.write(b"\xff" * WINDOW)
-        for dev in self.numbers:
+        for dev, function in self.numbers:
             what = self.model
             if what == "ivshmem-plain":
                 # -device may not share a memdev: one for each
-                args += ["-object", f"memory-backend-file,id=ones{dev},"
+                memory = f"ones{dev}-{function}"
+                args += ["-object", f"memory-backend-file,id={memory},"
                          f"mem-path={ones},size={WINDOW},readonly=on,share=on"
                          + qemu.rom]
-                what += f",memdev=ones{dev}"
-            args += ["-device", f"{what},bus=pcie.0,addr={dev:x}"]
+                what += f",memdev={memory}"
+            args += ["-device", f"{what},bus=pcie.0,multifunction=on,"
+                     f"addr={dev:x}.{function}"]
         return args
 
     async def setup(self):
@@ -193,8 +197,8 @@ class Shadow:
                 raise Failed(f"shadow: window {base:#x}-{last:#x} is not "
                              f"{self.window:#x} large, or not aligned")
             pieces += range(base, last, WINDOW)
-        for dev, base in zip(self.numbers, pieces):
-            below = Port(m, dev)
+        for (dev, function), base in zip(self.numbers, pieces):
+            below = Port(m, dev, function=function)
             bar = below.config(SHADOW_BAR[self.model])
             old = await below.config_read("w", PCI_COMMAND)
             commands += [f"writel {bar:#x} {base & 0xffffffff:#x}"]

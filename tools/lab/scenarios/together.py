@@ -7,9 +7,9 @@ What happens while VFs come and go, at each access: sweep, sriov-on, sriov-off.
 import asyncio
 import time
 
-from errors import AgentError, Failed, Late
+from errors import AgentError, Failed, Late, QemuGone
 from scenarios.base import scenario, slow_load
-from slots import SPARE_PORT
+from slots import SPARE_PORT, Port
 
 CARD = {"driver": "virtio-rng-pci", "id": "spare", "rng": "probe",
         "bus": f"port{SPARE_PORT}"}
@@ -197,6 +197,30 @@ async def yank_port(r):
     await port_again(r)
 
 
+# ---- many ---------------------------------------------------------------
+
+@scenario(("switch-many",), default=False, zeros=False)
+async def many(r):
+    """one of 16 nvme behind a switch is yanked under load, then the switch"""
+    m = r.m
+    others = len(await r.dev.functions(m)) - 1
+    await slow_load(r, 30)
+    card = Port(m, 0, m.slot.bus + 1, "card0")
+    await card.setup()
+    watch = m.begin("watch", card.bdf)
+    when = await card.yank()
+    await r.wait("one-gone", watch, when, r.limits.gone)
+    r.check("off", await card.off(6), "pciehp has turned its slot off")
+    r.bars = {key: bar for key, bar in r.bars.items() if key[0] != card.bdf}
+    watch = m.begin("watch", m.slot.bdf)
+    when = await m.slot.yank()
+    await lost(r, when, watch, 1.5 * r.limits.gone)
+    one, all_gone = (r.times.get(name, 0) for name in ("one-gone", "gone"))
+    r.check("linear", all_gone <= others * one,
+            f"{others} in {all_gone:.2f} s, one in {one:.2f} s")
+    await r.check_slot()
+
+
 # ---- the boot -----------------------------------------------------------
 
 async def yank_booting(r, ready, text, mapped=True):
@@ -214,7 +238,11 @@ async def yank_booting(r, ready, text, mapped=True):
     await m.slot.yank()
     last = m.console()[-1]
     r.check("early", not ready.done(), f"the last line was: {last}")
-    await r.booted(ready)
+    try:
+        await r.booted(ready)
+    except QemuGone as e:       # not by QEMU's fault
+        await r.stacks()
+        raise Failed(str(e))
     watch = m.begin("watch", m.slot.bdf)
     await r.wait("gone", watch, time.monotonic(), r.limits.gone)
     await r.check_card(m.slot)
