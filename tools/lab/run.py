@@ -143,7 +143,7 @@ class Run:
                 if flags & 0x200:
                     self.bars[bdf, nr] = start, end - start + 1
         nr, offset, bits = self.dev.alive
-        end = time.monotonic() + LOAD
+        end = time.monotonic() + LOAD * self.m.slow
         while True:
             # "driver" is in sysfs before the driver has done its work
             value = (await m.ask(
@@ -169,7 +169,7 @@ class Run:
         if not new:     # it has none
             return True
         self.load += new
-        end = time.monotonic() + LOAD
+        end = time.monotonic() + LOAD * self.m.slow
         while True:
             stat = await self.stat()
             mine = stat[new[0][0]:]
@@ -198,6 +198,15 @@ class Run:
         return [dict(zip(fields, map(int, worker.split(","))))
                 for worker in (await self.m.ask("stat")).split()]
 
+    async def until(self, good, seconds=None):
+        """Were the workers GOOD within SECONDS, and what have they done?"""
+        end = time.monotonic() + (seconds or LOAD * self.m.slow)
+        while not good(stat := await self.stat()):
+            if time.monotonic() > end:
+                return False, stat
+            await asyncio.sleep(0.05)
+        return True, stat
+
     @staticmethod
     def pending(stat):
         return sum(w["submitted"] - w["ok"] - w["failed"] - w["lost"]
@@ -219,13 +228,9 @@ class Run:
         """Requests are in flight; NICs have nobody waiting for a frame"""
         if self.dev.load in (None, "net"):
             return
-        for _ in range(100):
-            stat = await self.stat()
-            if self.pending(stat) >= enough:
-                self.check("in-flight", True, self.summary(stat))
-                return
-            await asyncio.sleep(0.05)
-        self.check("in-flight", False, self.summary(stat))
+        good, stat = await self.until(
+            lambda stat: self.pending(stat) >= enough, 5 * self.m.slow)
+        self.check("in-flight", good, self.summary(stat))
 
     # ---- yank and after -------------------------------------------------
 

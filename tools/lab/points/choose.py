@@ -54,6 +54,11 @@ def stepped(count, step, rng):
             for number in range(1 + rng.randrange(step), count + 1, step)]
 
 
+def again(count, number, rng):
+    """NUMBER of all accesses, the same ones again if there are so few"""
+    return [Point(rng.randint(1, count)) for _ in range(number if count else 0)]
+
+
 def handful(sites, number, rng):
     """NUMBER of all accesses, no site preferred because it is often used"""
     points = of_sites(sites, rng)

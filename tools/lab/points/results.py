@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from points.point import GOOD, MISSED, NEVER, SLOW, SPLAT
 
 LATE = "out of time"
+MEMORY_VARIES = 1024    # kB
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Row:
     untried: int = 0            # what comes before it failed, three times
     excused: int = 0            # good, if this machine was why they were late
     qemu: int = 0               # points at which QEMU aborts
+    kept_kB: int = None         # more in use after all points than before
     seconds: float = 0
     tried: dict = field(default_factory=dict)   # points, and what came of them
     failing: list = field(default_factory=list)
@@ -57,10 +59,15 @@ class Row:
         return bool(self.seconds) and len(self.tried) >= self.planned
 
     @property
+    def leaks(self):
+        # A page each time, and what slabs and per-CPU caches vary by
+        return (self.kept_kB or 0) > 4 * self.points + MEMORY_VARIES
+
+    @property
     def failed(self):
         # To have reached no point proves nothing
         return bool(self.never or self.splat or self.slow or self.broken or
-                    self.untried or
+                    self.untried or self.leaks or
                     self.planned and not self.points and not self.skipped)
 
     def counts(self):
@@ -69,6 +76,9 @@ class Row:
         words += [f"{getattr(self, kind)} {kind}"
                   for kind in (NEVER, SPLAT, SLOW, GOOD, MISSED, "unrepeated",
                                "untried", "excused", "qemu") if getattr(self, kind)]
+        if self.kept_kB is not None:
+            words.append(f"{self.kept_kB} kB more in use"
+                         + (": too much" if self.leaks else ""))
         return ", ".join(words)
 
     def ktap(self, nr):
@@ -112,7 +122,7 @@ def load(where, mmio):
         with open(path) as f:
             data = json.load(f)
         if data["mmio"] != mmio or any(
-                data.get(name) for name in ("step", "handful", "chosen")):
+                data.get(name) for name in ("step", "handful", "chosen", "soak")):
             continue
         for words in data["rows"]:
             # (One that does not say what was tried is of an older sweep.)

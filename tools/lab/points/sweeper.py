@@ -143,6 +143,8 @@ class Sweep:
         args, rng = self.args, self.rng
         if args.points:
             return choose.parse(args.points)
+        if args.soak:
+            return choose.again(number, args.handful, rng)
         if args.handful:
             return choose.handful(sites, args.handful, rng)
         if args.step:
@@ -220,7 +222,18 @@ class Sweep:
         print(f"# {row.name}: {row.accesses} accesses, {row.sites} sites, "
               f"{row.planned} points" + (f", {had} of them tried" if had else
                                          ""), file=sys.stderr, flush=True)
-        return await self.each(dev, row, phase, chosen, b)
+        soak = self.args.soak and not phase.powers_off
+        return await (self.soak if soak else self.each)(dev, row, phase, chosen,
+                                                        b)
+
+    async def soak(self, dev, row, phase, chosen, b):
+        """And what memory it takes, if all of it was in one machine"""
+        first, before = b, await b.memory()
+        b = await self.each(dev, row, phase, chosen, b)
+        if b is first:
+            await b.guard(b.ready(False))
+            row.kept_kB = await b.memory() - before
+        return b
 
     async def each(self, dev, row, phase, chosen, b):
         """Point after point; gives the last machine"""

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Removal that is asked for, and what it must not lose."""
 
-import asyncio
 import os
 import shutil
 import struct
@@ -56,19 +55,16 @@ async def lose_nothing(r, removal):
     await m.ask("mount", await r.dev.disk(m), "ext4")
     for kind, blocks in (("synced", SYNCED), ("dirty", DIRTY)):
         await m.ask("load", kind, 1, blocks, f"/mnt/{kind}")
-    for _ in range(100):
-        synced, dirty = await r.stat()
-        if synced["ended"] and dirty["submitted"]:
-            break
-        await asyncio.sleep(0.05)
+    _, (synced, _) = await r.until(
+        lambda stat: stat[0]["ended"] and stat[1]["submitted"],
+        5 * m.slow)
     r.check("synced", synced["ok"], r.summary([synced]))
     memory = await m.ask("cat", "/proc/meminfo")
     amount = int(memory.split("|Dirty:")[1].split()[0])
     r.check("dirty", amount >= DIRTY * BLOCK // 2048, f"{amount} kB dirty")
     begin = await removal(r)
-    while not (dirty := (await r.stat())[1])["ended"] and (
-            time.monotonic() < begin + r.limits.hang):
-        await asyncio.sleep(0.05)
+    _, (_, dirty) = await r.until(lambda stat: stat[1]["ended"],
+                                  begin + r.limits.hang - time.monotonic())
     r.check("told", dirty["ended"], "fsync() after it: " + (
         "done" if dirty["ok"] else os.strerror(dirty["errno"])))
     await r.wait("umount", m.begin("umount"), time.monotonic())

@@ -13,7 +13,6 @@ about, the back end is so slow that a request follows when the device is back.
 import asyncio
 import time
 
-from devices.base import LOAD
 from errors import Late
 from scenarios.base import scenario, slow_load, sysfs_remove
 
@@ -24,8 +23,7 @@ KEPT, TOLD = 0.2, 1.0   # away for less, or for more than that
 async def completion(r):
     """One is just over: the next one takes a while"""
     ok = sum(w["ok"] for w in await r.stat())
-    while sum(w["ok"] for w in await r.stat()) == ok:
-        await asyncio.sleep(0.02)
+    await r.until(lambda stat: sum(w["ok"] for w in stat) > ok)
 
 
 async def hide(m, seconds):
@@ -56,14 +54,10 @@ async def hidden_busy(r):
     for _ in range(8):
         before = await r.stat()
         away = await hide(m, AWAY[0])
-        end = time.monotonic() + r.limits.hang
-        kept = False
-        while not kept and time.monotonic() < end:
-            await asyncio.sleep(0.05)
-            stat = await r.stat()
-            kept = not any(w["ended"] for w in stat) and all(
+        kept, stat = await r.until(
+            lambda stat: not any(w["ended"] for w in stat) and all(
                 now["ok"] > then["submitted"]
-                for now, then in zip(stat, before))
+                for now, then in zip(stat, before)), r.limits.hang)
         judge(r, AWAY[0], away, kept, False, r.summary(stat))
         if not kept:
             await r.stacks()
@@ -83,15 +77,13 @@ async def hidden_timeout(r):
         await completion(r)
         before = await r.stat()
         away = await hide(m, seconds)
-        end = time.monotonic() + LOAD
-        kept = told = False
-        while not kept and not told and time.monotonic() < end:
-            await asyncio.sleep(0.05)
-            stat = await r.stat()
-            told = all(w["ended"] and w["failed"] for w in stat)
+        over, stat = await r.until(
+            lambda stat: all(w["ended"] for w in stat) or
             # All that was pending, and more
-            kept = not any(w["ended"] for w in stat) and all(
-                now["ok"] > then["ok"] for now, then in zip(stat, before))
+            not any(w["ended"] for w in stat) and all(
+                now["ok"] > then["ok"] for now, then in zip(stat, before)))
+        kept = over and not any(w["ended"] for w in stat)
+        told = over and not kept and all(w["failed"] for w in stat)
         judge(r, seconds, away, kept, told, r.summary(stat))
         if not kept:
             break

@@ -6,11 +6,9 @@ and resumes them.  Processes are frozen meanwhile, the agent among them: nothing
 is to be sent to it, as a serial port that is suspended loses what arrives.
 """
 
-import asyncio
 import time
 
 from devices import DEVICES
-from devices.base import LOAD
 from errors import AgentError, Failed, Skip
 from scenarios.base import after_yank, scenario, sysfs_remove
 
@@ -48,14 +46,12 @@ async def wake_up(r, awake):
 
 async def goes_on(r):
     """Of each kind of worker the first gets through, and none has ended"""
-    before, end = await r.stat(), time.monotonic() + LOAD
-    while True:
-        stat = await r.stat()
-        good = (not any(w["ended"] or w["bad"] for w in stat) and
-                all(stat[nr]["ok"] > before[nr]["ok"] for nr, _ in r.load))
-        if good or any(w["ended"] for w in stat) or time.monotonic() > end:
-            return r.check("goes-on", good, r.summary(stat))
-        await asyncio.sleep(0.05)
+    before = await r.stat()
+    over, stat = await r.until(
+        lambda stat: any(w["ended"] for w in stat) or
+        all(stat[nr]["ok"] > before[nr]["ok"] for nr, _ in r.load))
+    r.check("goes-on", over and not any(w["ended"] or w["bad"] for w in stat),
+            r.summary(stat))
 
 
 # Readers of virtio-serial are told by an EOF, and 9p is not resumed at all

@@ -7,7 +7,7 @@ What happens while VFs come and go, at each access: sweep, sriov-on, sriov-off.
 import asyncio
 import time
 
-from errors import AgentError, Failed, Late
+from errors import AgentError, Failed, Late, QemuGone
 from scenarios.base import (after_yank, pending, power_file, returned,
                             scenario, slow_load)
 from slots import SPARE_PORT
@@ -184,7 +184,11 @@ async def yank_booting(r, ready, text, mapped=True):
     await m.slot.yank()
     last = m.console()[-1]
     r.check("early", not ready.done(), f"the last line was: {last}")
-    await r.booted(ready)
+    try:
+        await r.booted(ready)
+    except QemuGone as e:       # not by QEMU's fault
+        await r.stacks()
+        raise Failed(str(e))
     watch = m.begin("watch", m.slot.bdf)
     await r.wait("gone", watch, time.monotonic(), r.limits.gone)
     await r.check_card(m.slot)

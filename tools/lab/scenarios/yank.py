@@ -41,12 +41,10 @@ async def path(r):
     await r.check_reads()
     await r.wait("gone", watch, when, r.limits.gone)
     await r.dev.slow_down(m, 200)
-    before, end = await r.stat(), time.monotonic() + r.limits.hang
-    done = False
-    while not done and time.monotonic() < end:
-        await asyncio.sleep(0.05)
-        stat = await r.stat()
-        done = all(now["ok"] > old["ok"] + 1 for now, old in zip(stat, before))
+    before = await r.stat()
+    done, stat = await r.until(
+        lambda stat: all(now["ok"] > old["ok"] + 1
+                         for now, old in zip(stat, before)), r.limits.hang)
     r.check("goes-on", done and not any(w["ended"] for w in stat),
             r.summary(stat))
     await r.dev.slow_down(m, 4)
@@ -112,10 +110,7 @@ async def reset(r):
         await r.m.ask("ifup", await r.dev.find(r.m, "class/net"), timeout=15)
     await r.start_load(workers=[
         ("poke", 1, 0, f"/sys/bus/pci/devices/{r.m.slot.bdf}/reset")])
-    end = time.monotonic() + LOAD
-    while ((before := await r.stat())[-1]["ok"] < 2 and
-           not before[-1]["ended"] and time.monotonic() < end):
-        await asyncio.sleep(0.05)
+    await r.until(lambda stat: stat[-1]["ok"] > 1 or stat[-1]["ended"])
     await asyncio.sleep(0.5)
     before = await r.stat()
     r.check("resets", before[-1]["ok"] > 1 and not before[-1]["ended"],

@@ -15,7 +15,7 @@ import json
 from .results import LICENCE, SIDES
 
 MEASURES = "sites", "planned", "points", "never", "splat", "slow", "good"
-OTHERS = "missed", "unrepeated", "untried", "excused", "qemu"
+OTHERS = "missed", "unrepeated", "untried", "excused", "qemu", "kept_kB"
 COUNTS = MEASURES + OTHERS
 KEY = ("device", "phase", "dying")
 OF_A_POINT = ("point", "access", "verdict", "site", "wrong")
