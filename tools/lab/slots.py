@@ -85,6 +85,11 @@ class Port:
             f"writew {address:#x} {self.lit & ~SLOT_INDICATOR | SLOT_DARK:#x}")
         return when
 
+    async def dark(self):
+        """Without power, by cut_power()"""
+        control = await self.config_read("w", self.sltctl)
+        return control & SLOT_DARK == SLOT_DARK
+
     async def yank_commands(self):
         """What to write to pull the card out.  See pcie.c in QEMU.
 

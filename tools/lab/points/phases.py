@@ -59,7 +59,7 @@ class Probe(Phase):
         before = -1
         while s.trap.count != before and not s.trap.fired:
             before = s.trap.count
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(1.5 * s.m.slow)
 
 
 class Load(Phase):

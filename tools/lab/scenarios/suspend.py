@@ -6,6 +6,7 @@ and resumes them.  Processes are frozen meanwhile, the agent among them: nothing
 is to be sent to it, as a serial port that is suspended loses what arrives.
 """
 
+import asyncio
 import time
 
 from devices import DEVICES
@@ -42,6 +43,18 @@ async def wake_up(r, awake):
     since = time.monotonic() + ASLEEP
     await r.wait("resumed", awake, since)
     return since + r.times.get("resumed", r.limits.hang)
+
+
+async def wake_up_dead(r, awake):
+    """The same without power: the resume of its port turns that on again"""
+    slot = r.m.slot
+    waking = asyncio.ensure_future(wake_up(r, awake))
+    await slot.cut_power()
+    while not waking.done():
+        if not await slot.dark():
+            await slot.cut_power()
+        await asyncio.sleep(0.002)
+    return await waking
 
 
 async def goes_on(r):
@@ -87,9 +100,7 @@ async def sleep_silent(r):
     m = r.m
     await r.dev.short_timeouts(m)
     await r.start_load()
-    awake = await fall_asleep(r)
-    await m.slot.cut_power()
-    await wake_up(r, awake)
+    await wake_up_dead(r, await fall_asleep(r))
     await r.check_reads()
     when = await sysfs_remove(r)
     await r.ended(when)
@@ -103,9 +114,7 @@ async def sleep_silent(r):
 async def sleep_twice(r):
     """dies without an event while suspended, is suspended again, then yank"""
     m = r.m
-    awake = await fall_asleep(r)
-    await m.slot.cut_power()
-    await wake_up(r, awake)
+    await wake_up_dead(r, await fall_asleep(r))
     awake = await fall_asleep(r, 2)
     await m.slot.yank()
     when = await wake_up(r, awake)
