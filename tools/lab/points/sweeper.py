@@ -24,6 +24,8 @@ HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # after each point, which takes longer than the point: only after so many.
 TOGETHER = 5
 
+INSTEAD = 4
+
 
 class Sweep:
     def __init__(self, args, qemu, devices, phases):
@@ -146,7 +148,8 @@ class Sweep:
         if args.soak:
             return choose.again(number, args.handful, rng)
         if args.handful:
-            return choose.handful(sites, args.handful, rng)
+            # One that is missed has others in its place
+            return choose.handful(sites, INSTEAD * args.handful, rng)
         if args.step:
             return choose.stepped(number, args.step, rng)
         return choose.of_sites(sites, rng, tried)
@@ -217,8 +220,9 @@ class Sweep:
                 await b.guard(leave(b, phase))
         had = len(row.tried)
         chosen = self.choose(row.accesses, sites, row.tried)
-        row.planned = had + len(chosen)
-        self.planned += len(chosen)
+        planned = min(len(chosen), self.args.handful or len(chosen))
+        row.planned = had + planned
+        self.planned += planned
         print(f"# {row.name}: {row.accesses} accesses, {row.sites} sites, "
               f"{row.planned} points" + (f", {had} of them tried" if had else
                                          ""), file=sys.stderr, flush=True)
@@ -239,6 +243,8 @@ class Sweep:
         """Point after point; gives the last machine"""
         unsure = []     # points that went well, if the device works again
         for nr, point in enumerate(chosen):
+            if row.points + len(unsure) == self.args.handful:
+                break
             if self.late():
                 self.print(f"# {row.name}: out of time after {nr} of "
                            f"{len(chosen)} points")

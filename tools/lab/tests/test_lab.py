@@ -275,6 +275,12 @@ class Repeats(unittest.TestCase):
         self.assertEqual((row.points, row.missed, row.failed), (0, 1, True))
         self.assertEqual(sweep.did, [1, "leave"])
 
+    def test_another_instead(self):
+        sweep = FakeSweep({1: [MISSED]}, handful=1)
+        row = sweep.go("remove", [1, 2, 3])
+        self.assertEqual((row.points, row.missed, row.failed), (1, 1, False))
+        self.assertNotIn(3, sweep.did)
+
 
 class GoesOn(unittest.TestCase):
     def test_sites(self):
