@@ -104,7 +104,9 @@ async def sleep_silent(r):
     await r.check_reads()
     when = await sysfs_remove(r)
     await r.ended(when)
-    await m.slot.yank()
+    # pciehp may have seen the power that the resume of its port turned on
+    if not await m.slot.off(2):
+        await m.slot.yank()
     await r.check_slot()
 
 
