@@ -83,6 +83,8 @@ picked() {
 
 # Waits until nobody else has the file locked that FD is open on.
 wait_lock() { flock -w "$3" "$1" || die "$2 is in use by another make: wait for it to end"; }	# FD WHAT SECONDS
+# The same for what may take long: says so first.
+wait_long() { flock -n "$1" || { say "waiting for another make that $3 $2"; wait_lock "$1" "$2" 1800; }; }	# FD WHAT DOES
 
 # Locks build/<base> for the seconds that composing, moving and refreshing take.
 lock() {
@@ -98,7 +100,7 @@ lock_cache() {
 	command -v flock >/dev/null || return 0
 	mkdir -p "$CACHE"
 	exec 8>"$CACHE/lock"
-	flock -n 8 || { say "waiting for another make that fills $CACHE"; wait_lock 8 "$CACHE" 1800; }
+	wait_long 8 "$CACHE" fills
 }
 # The same, after a look at whether anything can be put there at all.
 may_fill_cache() {
