@@ -20,6 +20,19 @@ LIMITS = "gone", "hang", "total", "silent", "off"
 CYCLE = 20              # of a scenario that does the same again and again
 
 
+def seconds(text):
+    """As argparse wants it: an error has it name the option"""
+    if not float(text) > 0:
+        raise ValueError(text)
+    return float(text)
+
+
+def add_pace(add):
+    add("--pace", type=seconds, metavar="SECONDS",
+        help="these limits are for who boots in that time; a boot that takes\n"
+        "n times as long makes them n times as long")
+
+
 class Run:
     """One device in one scenario: the checks, and what they rest on"""
 

@@ -49,7 +49,6 @@ async def wake_up_dead(r, awake):
     """The same without power: the resume of its port turns that on again"""
     slot = r.m.slot
     waking = asyncio.ensure_future(wake_up(r, awake))
-    await slot.cut_power()
     while not waking.done():
         if not await slot.dark():
             await slot.cut_power()
