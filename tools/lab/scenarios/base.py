@@ -11,12 +11,14 @@ SCENARIOS = {}
 
 
 def scenario(devices=None, default=True, zeros=True, beside=(), prepare=None,
-             shadow="ivshmem-plain", cycles=False, booting=False):
+             shadow="ivshmem-plain", cycles=False, patience=0,
+             booting=False):
     """DEVICES it is meant for; is it run by default?  also with ZEROS?
 
     BESIDE the device, on the same slot, there may be other functions.
     PREPARE is called after its back ends are there.  SHADOW gives the ones.
     With CYCLES it takes as long as these are many (--cycles).
+    PATIENCE: so many seconds more than others, as drivers wait that long.
     BOOTING: it begins with the machine, and waits for the guest's init itself.
     """
     def add(f):
@@ -26,6 +28,7 @@ def scenario(devices=None, default=True, zeros=True, beside=(), prepare=None,
                      and (not d.scenarios or name in d.scenarios)]
         f.default, f.zeros, f.beside = default, zeros, beside
         f.prepare, f.shadow, f.cycles, f.booting = prepare, shadow, cycles, booting
+        f.patience = patience
         SCENARIOS[name] = f
         return f
     return add
