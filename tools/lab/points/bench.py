@@ -6,7 +6,7 @@ import errno
 import json
 import time
 
-from errors import AgentError, Failed
+from errors import AgentError, Failed, QemuGone
 from machine import Machine
 from run import Run
 from slots import ECAM
@@ -218,6 +218,13 @@ class Bench:
             await self.r.stacks()
         self.r.check("returned", not late, f"not within {limit:.4g} s"
                      if late else "")
+
+    async def deaf(self):
+        """Has a processor lost an interrupt?"""
+        try:
+            return bool((await self.m.deaf())[0])
+        except (Failed, OSError, QemuGone, TimeoutError):
+            return False
 
     async def memory(self):
         """kB that the guest uses, caches left out"""

@@ -118,14 +118,15 @@ class Sweep:
                 strange, outcome = strange + 1, None
                 reason = f"{type(e).__name__}: {e}"
             await self.name(b, outcome)
+            deaf = outcome.deaf if outcome else await b.deaf()
             await b.stop()
             b = None
-            if outcome and fresh and not outcome.deaf:
+            if outcome and fresh and not deaf:
                 return outcome, None
             self.print(f"# {row.name} {point}: {reason}; "
-                       + ("a processor has lost an interrupt; " if outcome and
-                          outcome.deaf else "") + "once more, in a fresh machine")
-            failed = failed or bool(outcome and not outcome.deaf)
+                       + ("a processor has lost an interrupt; " if deaf else "")
+                       + "once more, in a fresh machine")
+            failed = failed or bool(outcome and not deaf)
             if aborts > 2 or strange > 2:
                 if aborts > 2:
                     row.qemu += 1
@@ -188,6 +189,23 @@ class Sweep:
         self.finished(row)
         return b
 
+    async def count(self, b, row, phase):
+        """What a phase has for sites, and an empty slot after it"""
+        b.silent = False
+        async with asyncio.timeout(b.limits.total):
+            counting = count(b, phase)
+            row.accesses, sites = await (
+                counting if phase.powers_off else b.guard(counting))
+        if phase.powers_off:
+            row.names = [f"{s.id:08x}" for s in sites]
+            return sites
+        names = await b.names([s.path for s in sites])
+        row.names = [f"{s.id:08x} x{s.times}: {name}"
+                     for s, name in zip(sites, names)]
+        async with asyncio.timeout(b.limits.total):
+            await b.guard(leave(b, phase))
+        return sites
+
     async def points(self, dev, row, phase, b):
         for left in (2, 1, 0):
             if b and (phase.powers_off or b.bare):
@@ -195,29 +213,21 @@ class Sweep:
                 b = None
             if not b:
                 b = await self.bench(dev, row.name)
-            b.silent = False
             try:
-                async with asyncio.timeout(b.limits.total):
-                    counting = count(b, phase)
-                    row.accesses, sites = await (
-                        counting if phase.powers_off else b.guard(counting))
-                    break
-            except (Failed, QemuGone, TimeoutError):
+                sites = await self.count(b, row, phase)
+                break
+            except (Failed, QemuGone, TimeoutError) as e:
+                self.print(f"# {row.name}, with no yank: {e}" + (
+                    "; a processor has lost an interrupt" if
+                    not isinstance(e, QemuGone) and await b.deaf() else ""))
                 await b.stop()
                 b = None
                 if not left:
                     raise
         row.sites = len(sites)
         if phase.powers_off:
-            row.names = [f"{s.id:08x}" for s in sites]
             await b.stop()
             b = None
-        else:
-            names = await b.names([s.path for s in sites])
-            row.names = [f"{s.id:08x} x{s.times}: {name}"
-                         for s, name in zip(sites, names)]
-            async with asyncio.timeout(b.limits.total):
-                await b.guard(leave(b, phase))
         had = len(row.tried)
         chosen = self.choose(row.accesses, sites, row.tried)
         planned = min(len(chosen), self.args.handful or len(chosen))

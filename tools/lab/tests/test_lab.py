@@ -184,6 +184,13 @@ class FakeBench:
     async def stop(self):
         self.stopped = True
 
+    async def deaf(self):
+        self.sweep.asked += 1
+        return True
+
+    async def names(self, paths):
+        return []
+
     async def plug(self):
         self.sweep.did.append("plug")
 
@@ -193,11 +200,11 @@ class FakeSweep(sweeper.Sweep):
 
     def __init__(self, script, **args):
         defaults = {"total": 5, "minutes": None, "kernel": "k", "points": None,
-                    "handful": None, "step": None}
+                    "handful": None, "step": None, "soak": False}
         super().__init__(argparse.Namespace(**defaults | args), None, [], [])
         self.script = {nr: list(outcomes) for nr, outcomes in script.items()}
         self.total, self.made, self.said = 1, 0, []
-        self.did, self.used = [], []
+        self.did, self.used, self.asked = [], [], 0
         self.running, self.rng = {}, random.Random(1)
 
     def print(self, text):
@@ -261,9 +268,37 @@ class Repeats(unittest.TestCase):
         self.assertEqual((row.points, row.good, row.unrepeated), (2, 2, 0))
 
     def test_cannot_be_tried(self):
-        row = FakeSweep({1: [Failed("x")]}).go("remove", [1, 2])
+        sweep = FakeSweep({1: [Failed("x")]})
+        row = sweep.go("remove", [1, 2])
         self.assertEqual((row.points, row.untried), (1, 1))
         self.assertTrue(row.failed)
+        self.assertIn("a processor has lost an interrupt", sweep.said[0])
+
+    def counted(self, *left):
+        """With LEFT: what leave() gives, from one machine to the next"""
+        sweep, left = FakeSweep({}), list(left)
+
+        async def count(b, phase):
+            return 7, []
+
+        async def leave(b, phase):
+            error = left.pop(0)
+            if error:
+                raise error
+        row = Row("nvme", "remove", "event")
+        with mock.patch.multiple(sweeper, count=count, leave=leave), \
+                contextlib.redirect_stderr(io.StringIO()):
+            asyncio.run(sweep.points(None, row, PHASES["remove"], None))
+        return sweep, row
+
+    def test_counting_is_repeated(self):
+        sweep, row = self.counted(Failed("never off"), QemuGone("x"), None)
+        self.assertEqual((sweep.made, row.accesses, sweep.asked), (3, 7, 1))
+        self.assertIn("never off; a processor", sweep.said[0])
+
+    def test_counting_fails(self):
+        with self.assertRaises(Failed):
+            self.counted(*[Failed("never off")] * 3)
 
     def test_qemu_aborts(self):
         row = FakeSweep({1: [QemuGone("x")]}).go("remove", [1, 2])
