@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 
+from stack import disclosure
+
 from .layout import TOP, Base, LayoutError, bases, words
 
 KUNIT = ("um x86_64 arm64 um-kasan x86_64-kasan arm64-kasan "
@@ -98,6 +100,7 @@ def check(env, target=""):
     for name in ("KERNEL", "LINUX", "MBOX"):
         if env.get(name):
             path(name, env[name])
+    disclosure.text(env.get("DISCLOSE", ""))
 
 
 def run(args):

@@ -32,10 +32,12 @@ class Choices(Tree):
                     {"JOBS": "0"}, {"REALLY": "0"}, {"PRISTINE": "no"},
                     {"KERNEL": "/nonexistent"}, {"BASES": "6.1"},
                     {"TOPIC": "typo"}, {"PATCH": "no-such-word"},
-                    {"BASE": "typo"}):
+                    {"BASE": "typo"}, {"DISCLOSE": "/nonexistent"},
+                    {"DISCLOSE": "/dev/null"}):
             with self.subTest(env), self.assertRaises(LayoutError):
                 choices.check(env)
-        choices.check({"KUNIT": "um,arm64", "JOBS": "2", "REALLY": "1"})
+        choices.check({"KUNIT": "um,arm64", "JOBS": "2", "REALLY": "1",
+                       "DISCLOSE": "none"})
 
     def test_lab(self):
         for env in ({"DEVICES": "typo"}, {"SCENARIOS": "typo"},
