@@ -113,9 +113,10 @@ help:
 #?
 #? What of it: a value that does not exist is refused, and a variable that the target ignores
 #?   BASE=mainline    a directory of patches/: mainline 6.12.y 6.1.y 6.1.4
-#?   TOPIC=name       one topic of the base: series refresh rebase send trailers verify lint prove
-#?                    each-commit mutate
-#?   PATCH=words      patches whose names have one of these words: lint prove each-commit mutate
+#?   TOPIC=name       one topic of the base: series tree refresh rebase send trailers verify lint
+#?                    prove each-commit mutate
+#?   PATCH=words      patches whose names have one of these words: lint prove each-commit; of
+#?                    tools/series/mutations: mutate
 #?   DEVICES=names    devices of the lab: lab sweep soak bisect-demo (one)
 #?   SCENARIOS=names  what is done to them: lab bisect-demo (one); see tools/lab/lab --help
 #?   CYCLES=n         how often what is to be done again and again is (4): lab
@@ -141,7 +142,7 @@ help:
 #?   CACHE=dir        downloads and imported sources (~/.cache/pci-surprise-removal)
 #?   CHECK_MINUTES=85 all of make check (600 of check-all)
 #?   SIGNOFF=1        your Signed-off-by; TRAILERS='A: b; C: d' for more: series send
-#?   DISCLOSE=word    what you say of tools that helped: send REALLY=1 asks for it
+#?   DISCLOSE=file    what you say of tools that helped, or none: series send verify
 #?   V=n              [PATCH vn], with what changed and a range-diff: series send verify
 
 series tree refresh rebase overlaps:

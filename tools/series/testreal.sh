@@ -9,7 +9,7 @@ real() {	# TOPIC
 	"$S/stack.py" series --topic "$1"
 	rm -rf "$T/real"; borrow "$T/real" am; cd "$T/real"
 	G diff --name-only "$BASE_COMMIT" "$(tail -n1 "$made" | cut -d' ' -f1)" | sed 's|^|/|' | git sparse-checkout set --no-cone --stdin
-	local t; for t in $(TOPIC='' stack needs --topic "$1") "$1"; do git am -q $(ls "$TOP/out/$BASE/$t/"*.patch | grep -v /0000-); done
+	local t; for t in $(TOPIC='' stack needs --topic "$1") "$1"; do git am -q "$TOP/out/$BASE/$t/"0*[1-9]*.patch; done	# (the recipe of README.md)
 	[ "$(git rev-parse 'HEAD^{tree}')" = "$(G rev-parse "$(tail -n1 "$made" | cut -d' ' -f1)^{tree}")" ]
 	# The base, by its commit or loudly by its name; prerequisites of what it needs, no more.
 	local first; first=$(ls "$TOP/out/$BASE/$1/"*.patch | head -n1); grep -qE '^base(-commit)?: ' "$first"

@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 
+from stack import disclosure
+
 from .layout import TOP, Base, LayoutError, bases, words
 
 KUNIT = ("um x86_64 arm64 um-kasan x86_64-kasan arm64-kasan "
@@ -58,6 +60,21 @@ def lab(env, tool="lab"):
             f"{n}={env[n]}" for n in names if env.get(n)) + f": {said}")
 
 
+def mutations(env, where=TOP / "tools/series/mutations"):
+    """make mutate: TOPIC= and PATCH= are of the ways to break the code"""
+    topics = {path.stem: path.read_text()[2:].split(":")[0]
+              for path in sorted(where.glob("*.diff"))}
+    for name in words(env.get("TOPIC")):
+        one_of("TOPIC", name, sorted(set(topics.values())))
+        topics = {m: t for m, t in topics.items() if t == name}
+    for word in words(env.get("PATCH")):
+        if not any(word in name for name in topics):
+            raise LayoutError(
+                f"PATCH={word}: no mutation "
+                f"{'of ' + env['TOPIC'] + ' ' if env.get('TOPIC') else ''}"
+                "has this word in its name: see tools/series/mutations")
+
+
 # What a target cannot do without.
 REQUIRED = {"send": ["TOPIC"], "verify": ["TOPIC", "MBOX"],
             "trailers": ["TOPIC", "MBOX"]}
@@ -79,7 +96,10 @@ def check(env, target=""):
     base = Base(env.get("BASE") or "mainline")
     for name in words(env.get("BASES")):
         one_of("BASES", name, bases())
-    base.chosen(env.get("TOPIC"), env.get("PATCH"))
+    if target == "mutate":
+        mutations(env)
+    else:
+        base.chosen(env.get("TOPIC"), env.get("PATCH"))
     lab(env, target if target in ("sweep", "soak") else "lab")
     for name, known in (("KUNIT", KUNIT + ["all"]), ("CONFIGS", CONFIGS),
                         ("LINT", ["topics", "commits", "tree"])):
@@ -98,6 +118,11 @@ def check(env, target=""):
     for name in ("KERNEL", "LINUX", "MBOX"):
         if env.get(name):
             path(name, env[name])
+    disclosure.text(env.get("DISCLOSE", ""))
+    for line in filter(str.strip, (env.get("TRAILERS") or "").split(";")):
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*: *\S.*", line.strip()):
+            raise LayoutError(f"TRAILERS={line.strip()}: no trailer: "
+                              "TRAILERS='Token: value; Token: value'")
 
 
 def run(args):

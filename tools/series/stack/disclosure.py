@@ -12,9 +12,9 @@ ASK = ("which tools helped is yours to say (Documentation/process/coding-assista
        " DISCLOSE=file with a paragraph for the cover letter, or DISCLOSE=none if none is due (nothing was sent)")
 
 
-def text():
+def text(said=None):
     """The paragraph of DISCLOSE=file, for the cover letter."""
-    said = setting("DISCLOSE")
+    said = setting("DISCLOSE") if said is None else said
     if not said or said == "none":
         return ""
     try:

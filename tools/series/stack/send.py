@@ -13,8 +13,8 @@ import subprocess
 from email.header import decode_header, make_header
 from pathlib import Path
 
+from . import disclosure
 from .commands import load
-from .disclosure import decided
 from .mails import Mails, version
 from .repo import Ident, Repo
 from .util import TOP, die, say, scratch, setting, write_atomically
@@ -39,7 +39,8 @@ def send(args):
     if not ident.known:
         die(f"git does not know you: git config --global user.name '...' and user.email '...' first {NOT}")
     commit = committed(base, topic, v) if really else None
-    cover_text = decided() if really else ""
+    # (What is shown, and what goes to oneself, is what REALLY=1 mails.)
+    cover_text = disclosure.decided() if really else disclosure.text()
     repo = Repo(base).open()
     if really and not repo.sha:
         die(f"base {base.name} is {repo.what}, which is not a commit that others have: give LINUX=path of a git tree that is at upstream's {base.keys.get('tag', 'tag')} {NOT}")

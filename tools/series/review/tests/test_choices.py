@@ -32,10 +32,25 @@ class Choices(Tree):
                     {"JOBS": "0"}, {"REALLY": "0"}, {"PRISTINE": "no"},
                     {"KERNEL": "/nonexistent"}, {"BASES": "6.1"},
                     {"TOPIC": "typo"}, {"PATCH": "no-such-word"},
-                    {"BASE": "typo"}):
+                    {"BASE": "typo"}, {"DISCLOSE": "/nonexistent"},
+                    {"DISCLOSE": "/dev/null"}, {"TRAILERS": "nonsense"},
+                    {"TRAILERS": "Acked-by: A <a@b>; a b: c"}):
             with self.subTest(env), self.assertRaises(LayoutError):
                 choices.check(env)
-        choices.check({"KUNIT": "um,arm64", "JOBS": "2", "REALLY": "1"})
+        choices.check({"KUNIT": "um,arm64", "JOBS": "2", "REALLY": "1",
+                       "DISCLOSE": "none", "TRAILERS":
+                       "Assisted-by: A:1; Link: https://a.b/;"})
+
+    def test_mutate(self):
+        every = sorted((TOP / "tools/series/mutations").glob("*.diff"))
+        for path in every:
+            choices.check({"PATCH": path.stem}, "mutate")
+        topic = every[0].read_text()[2:].split(":")[0]
+        choices.check({"TOPIC": topic, "PATCH": every[0].stem}, "mutate")
+        for env in ({"PATCH": "no-such-word"}, {"TOPIC": "typo"},
+                    {"TOPIC": topic, "PATCH": every[-1].stem}):
+            with self.subTest(env), self.assertRaises(LayoutError):
+                choices.check(env, "mutate")
 
     def test_lab(self):
         for env in ({"DEVICES": "typo"}, {"SCENARIOS": "typo"},
