@@ -32,13 +32,13 @@ def pdeath(parent=os.getpid()):
 
 class Machine:
     def __init__(self, qemu, kernel, initramfs, workdir, logfile, shadow,
-                 window):
+                 window, windows=2):
         self.qemu, self.kernel, self.initramfs = qemu, kernel, initramfs
         self.workdir, self.logfile = workdir, logfile
         self.window = window
         self.slot = Port(self, PORT)
         self.spare = Port(self, SPARE_PORT, name="spare")
-        self.shadow = Shadow(self.slot, shadow, window)
+        self.shadow = Shadow(self.slot, shadow, window, windows)
         self.args, self.fds, self.children, self.tasks = [], [], [], []
         self.pending, self.tag = {}, itertools.count(1)
         self.deleted = set()

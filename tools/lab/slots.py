@@ -169,11 +169,11 @@ class Port:
 
 
 class Shadow:
-    """All-ones behind both windows of a port, from devices of MODEL"""
+    """All-ones behind both WINDOWS of a port, or the first, from devices of MODEL"""
 
-    def __init__(self, port, model, window):
+    def __init__(self, port, model, window, windows=2):
         self.port, self.model, self.window = port, model, window
-        self.numbers = range(SHADOW, SHADOW + 2 * window // WINDOW
+        self.numbers = range(SHADOW, SHADOW + windows * window // WINDOW
                              if model else SHADOW)
 
     def arguments(self, qemu, workdir):

@@ -19,6 +19,7 @@ class Device:
     """
     children = ()           # devices behind it
     window = WINDOW         # what its BARs need, at most (see machine.py)
+    windows = 2             # that have BARs in them: 1 is that for 32 bit addresses
     scenarios = None        # those it is meant for, if not all
     load = None             # what kind of load it can have
     driver = "virtio-pci"

@@ -44,6 +44,51 @@ add(Switch("switch", "x3130-upstream", alive=(0, 0x8, ANY), children=(
     {"driver": "igb", "bus": "down2", "netdev": "net"})))
 
 
+class SwitchMany(Disk):
+    """MANY nvme behind it, and another switch with FEW, to compare
+
+    None has a BAR in the 64 bit window.
+    """
+    driver, virtio, swept = "pcieport", False, False
+    MANY, FEW = 16, 4
+    window, windows = (MANY + FEW) * WINDOW, 1
+    scenarios = "many",
+
+    def models(self):
+        return [device["driver"] for device in self.plug()]
+
+    def plug(self):
+        devices = []
+
+        def switch(name, port, number, chassis):
+            devices.append({"driver": self.model, "id": name, "bus": port})
+            for nr in range(number):
+                devices.append({
+                    "driver": "xio3130-downstream", "id": f"{name}-{nr}",
+                    "bus": name, "chassis": chassis, "slot": nr})
+        switch("dut", f"port{PORT}", self.MANY + 1, 3)
+        switch("few", f"dut-{self.MANY}", self.FEW, 4)
+        for port in (*(f"dut-{nr}" for nr in range(self.MANY)),
+                     *(f"few-{nr}" for nr in range(self.FEW))):
+            devices.append({
+                "driver": "nvme", "bus": port, "drive": "disk",
+                "serial": port, "share-rw": True})
+        return devices
+
+    async def functions(self, m):
+        """Those behind the other switch come last"""
+        first = m.slot.bus + 2
+        few = first + self.MANY + 2
+        return [f"0000:{bus:02x}:00.0" for bus in
+                (*range(first, first + self.MANY), *range(few, few + self.FEW))]
+
+    async def workers(self, m, use=False):
+        # They are the same disk: only one is written to
+        return [("disk", 1 if nr else 8, 0,
+                 await self.disk(m, lambda name: True, bdf))
+                for nr, bdf in enumerate(await self.functions(m))]
+
+
 class Switches(Device):
     """One in each of several slots, and a card behind it
 
@@ -90,4 +135,5 @@ class Switches(Device):
         return [f"0000:{m.slot.bus + 2:02x}:00.0"]
 
 
-add(Switches("switches", "x3130-upstream"))
+add(Switches("switches", "x3130-upstream"),
+    SwitchMany("switch-many", "x3130-upstream", alive=(0, 0x8, ANY)))

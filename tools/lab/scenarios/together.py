@@ -10,7 +10,7 @@ import time
 from errors import AgentError, Failed, Late, QemuGone
 from scenarios.base import (after_yank, pending, power_file, returned,
                             scenario, slow_load)
-from slots import SPARE_PORT
+from slots import SPARE_PORT, Port
 
 CARD = {"driver": "virtio-rng-pci", "id": "spare", "rng": "probe",
         "bus": f"port{SPARE_PORT}"}
@@ -165,6 +165,52 @@ async def yank_port(r):
     await after_yank(r, when, watch, False)
     await returned(r, command, when, "removal of the port")
     await port_again(r)
+
+
+# ---- many ---------------------------------------------------------------
+
+NOISE = 1.25            # of two measurements that are compared
+
+
+async def all_below(r, name, slot, number, which):
+    """Yank NUMBER nvme with the switch in the slot; WHICH workers are theirs"""
+    m = r.m
+
+    def mine(good):
+        return r.until(lambda stat: good(stat[which]), r.limits.hang)
+    good, stat = await mine(lambda stat: r.pending(stat) >= number)
+    r.check(f"{name}-pending", good, r.summary(stat[which]))
+    watch = m.begin("watch", slot.bdf)
+    when = await slot.yank()
+    # What is in the slot goes last
+    await r.wait(name, watch, when, 1.5 * r.limits.gone)
+    good, stat = await mine(lambda stat: all(w["ended"] for w in stat))
+    r.check(f"{name}-ended", good and all(w["failed"] for w in stat[which]),
+            r.summary(stat[which]))
+    try:
+        left = await m.ask("find", slot.port_bdf, "bus/pci/devices", 0)
+    except AgentError:
+        left = ""
+    r.check(f"{name}-all", not left, left or "nothing is left")
+    r.check(f"{name}-off", await slot.off(6), "pciehp has turned it off")
+
+
+@scenario(("switch-many",), default=False, zeros=False)
+async def many(r):
+    """4, then 16 nvme under load are yanked, with the switch above them"""
+    m, dev = r.m, r.dev
+    few = Port(m, dev.MANY, m.slot.bus + 1, "few")
+    await few.setup()
+    await slow_load(r, 20)
+    await all_below(r, "few-gone", few, dev.FEW, slice(-dev.FEW, None))
+    await all_below(r, "gone", m.slot, dev.MANY, slice(-dev.FEW))
+    await r.check_reads()
+    await dev.check_data(m, r)
+    of_few, of_many = (r.times.get(name) for name in ("few-gone", "gone"))
+    if of_few and of_many:
+        r.check("linear", of_many <= NOISE * of_few * dev.MANY / dev.FEW,
+                f"{dev.MANY} in {of_many:.2f} s, {dev.FEW} in {of_few:.2f} s")
+    await r.check_slot()
 
 
 # ---- the boot -----------------------------------------------------------
