@@ -96,6 +96,12 @@ class Base:
     def patches(self):
         return [p for t in self.topics.values() for p in t.patches]
 
+    def titles(self):
+        """Of its covers, and of its patches"""
+        return [t.cover.split("\n", 1)[0] for t in self.topics.values()] + [
+            re.sub(r"^(\[[^]]*\] )*", "", message_of(p).split("\n", 1)[0])
+            for p in self.patches()]
+
     def chosen(self, topic="", patch=""):
         """The patches that TOPIC= and PATCH= leave; refuses what is unknown"""
         names = words(topic) or list(self.topics)

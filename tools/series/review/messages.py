@@ -26,6 +26,8 @@ class Review:
         self.base, self.entries, self.stable = base, entries, stable_bases
         self.exceptions = rules.Exceptions(base)
         self.verdicts = Verdicts(out)
+        self.titles = {title for b in (base, *map(Base, bases()))
+                       for title in b.titles()}
 
     def hold(self, label, complaints):
         """Those that no exception takes, and the reasons of the others"""
@@ -43,7 +45,9 @@ class Review:
                    for line in generated.own_numbers(topic.cover)]
         self.verdicts.add(f"topic {topic.name}: {len(topic.patches)} patches",
                           *self.hold(topic.name, [
-                              *rules.of_topic(topic), *numbers]))
+                              *rules.of_topic(topic),
+                              *rules.of_titles(topic, self.titles),
+                              *numbers]))
 
     def patch(self, patch):
         message = message_of(patch)

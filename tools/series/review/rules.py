@@ -45,6 +45,17 @@ def of_topic(topic):
         yield "cover", "the cover is not a subject, an empty line, and text"
 
 
+# (Not of a commit that is cited by its hash.)
+QUOTED = re.compile(r'(?<!\()"([\w/]+(?:[ ,:]+[\w/]+)*: [^"]+)"')
+
+
+def of_titles(topic, titles):
+    """(rule, what is wrong) with what the cover calls series and patches"""
+    for found in QUOTED.findall(" ".join(topic.cover.split())):
+        if not any(title.startswith(found) for title in titles):
+            yield "title", f'no topic or patch has this title: "{found}"'
+
+
 def length(diff):
     """Lines of a diff as stable-kernel-rules counts them: with context"""
     return len(re.findall(r"^(diff |--- |\+\+\+ |@@|[ +-])", diff, re.M))

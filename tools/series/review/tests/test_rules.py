@@ -56,6 +56,21 @@ class Trailers(Tree):
                 known.read(self.top / "fixes.known")
 
 
+class Titles(Tree):
+    def test_titles(self):
+        base = Base("mainline", self.top)
+        titles = base.titles()
+        self.assertIn("one: The cover", titles)
+        self.assertIn("two: Do b", titles)
+        for text, bad in (('Needs "one:\nThe cover".', 0),
+                          ('As "two: Do a", "make x" and "y".', 0),
+                          ('Commit 0123456789ab ("x/y: Gone").', 0),
+                          ('Without "PCI: What is\ngone", it hangs.', 1)):
+            self.write("patches/mainline/one/cover", "one: X\n\n" + text)
+            found = list(rules.of_titles(base.topics["one"], titles))
+            self.assertEqual(len(found), bad, text)
+
+
 class Rules(Tree):
     def complaints(self, body, lines=1, prefix="PATCH", backport=False):
         self.write("patches/mainline/one/one-a.patch",
