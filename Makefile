@@ -100,7 +100,7 @@ help:
 #?   make sweep       the same at every point of what the driver does
 #?   make soak        the same again and again, at random points
 #?   make kunit       the KUnit suites, on UML, x86_64 and arm64 (TAP on stdout)
-#?   make prove       which KUnit case, or case of the lab, fails without each fix
+#?   make prove       which KUnit case, case of the lab or point of the sweep fails without each fix
 #?   make mutate      which of the tests notice that the code was broken on purpose
 #?   make bisect-demo git bisect run over the series, the lab as its test: what mends a hang?
 #? All of it

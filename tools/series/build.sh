@@ -73,13 +73,18 @@ configure() {	# SRC OUT FRAGMENT...
 	bad=$(effective "$out/.config" "$@")
 	[ -z "$bad" ] || die "the configuration did not take: $bad: see the dependencies of these in Kconfig"
 }
-# The lab's kernel of SRC, and one case (device.scenario) of the lab on it: what
-# it says is OUT.ktap. Fails as the lab does: 1, something failed; more, no run.
+# The lab's kernel of SRC, and one case (device.scenario) of the lab on it, or some
+# points of the sweep (device.phase.dying@POINTS): what it says is OUT.ktap. Fails
+# as the lab does: 1, something failed; more, no run.
 lab_kernel() { (configure "$1" "$2" "$TOP/tools/lab/kernel.config" && kmake "$1" "$2" bzImage) >"$2.log" 2>&1; }	# SRC OUT
-lab_case() {	# OUT DEVICE.SCENARIO ARG...
-	local out=$1 case=$2; shift 2
-	"$TOP/tools/lab/lab" --kernel "$out/arch/x86/boot/bzImage" --devices "${case%.*}" --scenarios "${case#*.}" \
-		--mmio ones --jobs 1 --log-dir "$out.lab" "$@" >"$out.ktap" 2>&1
+lab_case() {	# OUT CASE ARG...
+	local out=$1 device what dying points=${2#*@}
+	IFS=. read -r device what dying <<<"${2%@*}"
+	shift 2
+	if [ -n "$dying" ]; then set -- sweep --phases "$what" --dying "$dying" --points "$points" "$@"
+	else set -- lab --scenarios "$what" "$@"; fi
+	"$TOP/tools/lab/$1" --kernel "$out/arch/x86/boot/bzImage" --devices "$device" \
+		--mmio ones --jobs 1 --log-dir "$out.lab" "${@:2}" >"$out.ktap" 2>&1
 }
 effective() {	# CONFIG FRAGMENT...: what of the fragments is not so; a later one wins
 	local c=$1; shift

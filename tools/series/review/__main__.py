@@ -134,7 +134,8 @@ def parser():
         if name == "kunit-log":
             one.add_argument("part")
         if name == "went":
-            one.add_argument("case", help="SUITE:CASE or DEVICE.SCENARIO")
+            one.add_argument("case", help="SUITE:CASE, DEVICE.SCENARIO "
+                             "or DEVICE.PHASE.DYING@POINTS")
     one = command("tap-summary", lint.run_summary, "N passed, ... of a file")
     one.add_argument("file")
     command("record", record, "out/ into results/")

@@ -59,6 +59,25 @@ def guest(text):
                   if BAD.search(line)], lines)
 
 
+def sweep_went(text, case):
+    """How DEVICE.PHASE.DYING@POINTS went in a sweep of these points"""
+    rows = {name: (result, detail)
+            for _, result, name, detail in tap.results(text)}
+    result, detail = rows.get(case.partition("@")[0], ("", ""))
+    if result == "pass":
+        return ""
+    if result == "skip":
+        return f"is skipped: {detail}"
+    # (It fails as well if none of them was reached.)
+    if re.search(r"\d (never|splat|slow)\b", detail):
+        return f"fails: {detail}"
+    return "does not run: " + (detail or last_line(text))
+
+
+def last_line(text):
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
 def lab_went(text, case):
     """How DEVICE.SCENARIO went in a run of the lab, and what of it failed"""
     bad, last = [], None
@@ -70,8 +89,7 @@ def lab_went(text, case):
                 last = (result, bad, detail)
             bad = []
     if not last:
-        lines = text.strip().splitlines() or ["it said nothing"]
-        return f"does not run: {lines[-1]}"
+        return f"does not run: {last_line(text)}"
     result, bad, detail = last
     if result == "skip":
         return f"is skipped: {detail}"
@@ -127,8 +145,10 @@ def run_cases(args):
 
 def run_went(args):
     text = read(args.log)
-    if ":" in args.case:
+    if "." not in args.case:
         print(guest(text).went(args.case))
+    elif "@" in args.case:
+        print(sweep_went(text, args.case))
     else:
         print(lab_went(text, args.case))
 

@@ -19,11 +19,11 @@ LAB = "tools/series/prove.lab"
 
 
 def lab_cases(top=TOP):
-    """NAME: (case, [what goes with it, the last one first])"""
+    """NAME: [(case, [what goes with it, the last one first])]"""
     found = {}
     for line in lines(top / LAB):
         name, case, *rest = line.split()
-        found[name] = (case, rest[::-1])
+        found.setdefault(name, []).append((case, rest[::-1]))
     return found
 
 
@@ -34,24 +34,24 @@ def undone(top=TOP):
 def unknown(base, top=TOP):
     """Of prove.lab and undo/, what no patch of the base is called"""
     names = {p.name for p in base.patches()}
-    for name, (_, rest) in lab_cases(top).items():
-        for word in [name, *rest]:
+    for name, cases in lab_cases(top).items():
+        for word in [name, *(word for _, rest in cases for word in rest)]:
             if word not in names:
                 yield f"{LAB}: {word}: no patch is called so"
     for name in sorted(undone(top) - names):
         yield f"tools/series/undo/{name}.diff: no patch is called so"
 
 
-def case_of(patch, cases):
-    """(case, what goes with it), or ("", the reason that there is none)"""
+def cases_of(patch, cases):
+    """[(case, what goes with it)], or [("", the reason that there is none)]"""
     prose = " ".join(message_of(patch).split())
     kunit = CASE.search(prose)
     if kunit:
-        return kunit[1], []
+        return [(kunit[1], [])]
     if patch.name in cases:
         return cases[patch.name]
     why = WHY.search(prose)
-    return "", [why[0]] if why else []
+    return [("", [why[0]] if why else [])]
 
 
 def is_test(patch):
@@ -72,9 +72,9 @@ def run_plan(args):
     for patch in base.chosen(args.topic, args.patch):
         if is_test(patch):
             continue
-        case, rest = case_of(patch, cases)
-        print("\t".join([patch.name, commits[patch.path], case or "-",
-                         " ".join(rest)]))
+        for case, rest in cases_of(patch, cases):
+            print("\t".join([patch.name, commits[patch.path], case or "-",
+                             " ".join(rest)]))
         found = True
     if not found:
         raise LayoutError("no fix is among the patches chosen")

@@ -39,6 +39,22 @@ class Logs(Tree):
                          "gone")
         self.assertEqual(logs.gone(""), "")
 
+    def test_sweep(self):
+        text = recorded("sweep.ktap")
+        self.assertEqual(logs.sweep_went(text, "nvme.reset.event@1"), "")
+        self.assertEqual(
+            logs.sweep_went(text, "megasas.probe.event@1"), "fails: "
+            "458 accesses from 30 sites, 1 of 1 points, 1 splat")
+        # That no point was reached is no failure of what is to be proved.
+        self.assertEqual(
+            logs.sweep_went(text, "virtio-rng.reset.event@500"), "does not "
+            "run: 15 accesses from 7 sites, 0 of 1 points, 1 missed")
+        self.assertEqual(logs.sweep_went(text, "virtio-rng.ifup.event@1"),
+                         "is skipped: virtio-rng has none")
+        self.assertIn("does not run: # 2 points",
+                      logs.sweep_went(text, "nvme.probe.event@1"))
+        self.assertIn("does not run", logs.sweep_went("", "nvme.load.event@1"))
+
     def test_tap(self):
         self.assertEqual(tap.count(recorded("lab.ktap")), (5, 3, 1))
         self.assertEqual(tap.count("ok - a\nok 2 - b # SKIP no\nnot ok - c\n"
@@ -98,23 +114,29 @@ class Prove(Tree):
     def test_case_of(self):
         base = Base("mainline", self.top)
         p = base.topics["one"].patches[0]
-        cases = {"one-a": ("nvme.load", ["one-b"])}
-        self.assertEqual(prove.case_of(p, cases), cases["one-a"])
+        cases = {"one-a": [("nvme.load", ["one-b"]),
+                           ("nvme.reset.event@40,53", [])]}
+        self.assertEqual(prove.cases_of(p, cases), cases["one-a"])
         self.write("patches/mainline/one/one-a.patch", patch(
             "x", "Reproduced by the KUnit case\n"
             "pciehp:test_a.\n\nCompile-tested only."))
-        self.assertEqual(prove.case_of(p, {}), ("pciehp:test_a", []))
+        self.assertEqual(prove.cases_of(p, {}), [("pciehp:test_a", [])])
         self.write("patches/mainline/one/one-a.patch",
                    patch("x", "Compile-tested only: 0.2 s of it. More."))
-        self.assertEqual(prove.case_of(p, {}),
-                         ("", ["Compile-tested only: 0.2 s of it."]))
+        self.assertEqual(prove.cases_of(p, {}),
+                         [("", ["Compile-tested only: 0.2 s of it."])])
         self.write("patches/mainline/one/one-a.patch", patch("x", "Text."))
-        self.assertEqual(prove.case_of(p, {}), ("", []))
+        self.assertEqual(prove.cases_of(p, {}), [("", [])])
 
     def test_unknown(self):
-        self.write("tools/series/prove.lab", "one-a nvme.load gone-patch\n")
+        self.write("tools/series/prove.lab", "one-a nvme.load one-b two-a\n"
+                   "# Another one\n"
+                   "one-a nvme.reset.event@40 gone-patch\n")
         self.write("tools/series/undo/nil.diff", "")
         base = Base("mainline", self.top)
+        self.assertEqual(prove.lab_cases(self.top)["one-a"], [
+            ("nvme.load", ["two-a", "one-b"]),
+            ("nvme.reset.event@40", ["gone-patch"])])
         self.assertEqual(len(list(prove.unknown(base, self.top))), 2)
 
 
