@@ -37,7 +37,7 @@ class Device:
         self.__dict__.update(attributes)
 
     def models(self):
-        return [self.model, *(c["driver"] for c in self.children)]
+        return [device["driver"] for device in self.plug()]
 
     def unavailable(self, qemu):
         """Why this machine cannot do it, or None"""

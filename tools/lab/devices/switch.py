@@ -54,9 +54,6 @@ class SwitchMany(Disk):
     window, windows = (MANY + FEW) * WINDOW, 1
     scenarios = "many",
 
-    def models(self):
-        return [device["driver"] for device in self.plug()]
-
     def plug(self):
         devices = []
 
@@ -109,9 +106,6 @@ class Switches(Device):
 
     def slot(self, nr):
         return 10 + nr if nr else 1     # see Machine.start()
-
-    def models(self):
-        return [device["driver"] for device in self.plug()]
 
     def plug(self):
         devices = []

@@ -218,8 +218,8 @@ class Sweep:
                 break
             except (Failed, QemuGone, TimeoutError) as e:
                 self.print(f"# {row.name}, with no yank: {e}" + (
-                    "; a processor has lost an interrupt" if
-                    not isinstance(e, QemuGone) and await b.deaf() else ""))
+                    "; a processor has lost an interrupt" if await b.deaf()
+                    else ""))
                 await b.stop()
                 b = None
                 if not left:
