@@ -64,11 +64,12 @@ def mutations(env, where=TOP / "tools/series/mutations"):
     """make mutate: TOPIC= and PATCH= are of the ways to break the code"""
     topics = {path.stem: path.read_text()[2:].split(":")[0]
               for path in sorted(where.glob("*.diff"))}
-    for name in words(env.get("TOPIC")):
+    wanted = words(env.get("TOPIC"))
+    for name in wanted:
         one_of("TOPIC", name, sorted(set(topics.values())))
-        topics = {m: t for m, t in topics.items() if t == name}
+    names = [m for m, t in topics.items() if not wanted or t in wanted]
     for word in words(env.get("PATCH")):
-        if not any(word in name for name in topics):
+        if not any(word in name for name in names):
             raise LayoutError(
                 f"PATCH={word}: no mutation "
                 f"{'of ' + env['TOPIC'] + ' ' if env.get('TOPIC') else ''}"
@@ -119,9 +120,9 @@ def check(env, target=""):
         if env.get(name):
             path(name, env[name])
     disclosure.text(env.get("DISCLOSE", ""))
-    for line in filter(str.strip, (env.get("TRAILERS") or "").split(";")):
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*: *\S.*", line.strip()):
-            raise LayoutError(f"TRAILERS={line.strip()}: no trailer: "
+    for line in disclosure.trailers(env.get("TRAILERS", "")):
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*: *\S.*", line):
+            raise LayoutError(f"TRAILERS={line}: no trailer: "
                               "TRAILERS='Token: value; Token: value'")
 
 

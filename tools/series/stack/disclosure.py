@@ -24,10 +24,16 @@ def text(said=None):
     return found or die(f"DISCLOSE={said}: the file is empty")
 
 
+def trailers(said=None):
+    """The lines of TRAILERS="Token: value; Token: value"."""
+    said = setting("TRAILERS") if said is None else said
+    return [t.strip() for t in said.split(";") if t.strip()]
+
+
 def decided():
-    trailers = [t.strip().lower() for t in setting("TRAILERS").split(";")]
-    if not setting("DISCLOSE") and not any(t.startswith("assisted-by:") for t in trailers):
+    assisted = any(t.lower().startswith("assisted-by:") for t in trailers())
+    if not setting("DISCLOSE") and not assisted:
         die(ASK)
-    if setting("DISCLOSE") == "none" and any(t.startswith("assisted-by:") for t in trailers):
+    if setting("DISCLOSE") == "none" and assisted:
         die("DISCLOSE=none and an Assisted-by: in TRAILERS: one of them (nothing was sent)")
     return text()

@@ -38,7 +38,7 @@ def version():
 
 def trailers(ident):
     found = [f"Signed-off-by: {ident}"] if setting("SIGNOFF") else []
-    return found + [t.strip() for t in setting("TRAILERS").split(";") if t.strip()]
+    return found + disclosure.trailers()
 
 
 class Mails:

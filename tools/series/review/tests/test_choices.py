@@ -46,7 +46,10 @@ class Choices(Tree):
         for path in every:
             choices.check({"PATCH": path.stem}, "mutate")
         topic = every[0].read_text()[2:].split(":")[0]
+        last = every[-1].read_text()[2:].split(":")[0]
         choices.check({"TOPIC": topic, "PATCH": every[0].stem}, "mutate")
+        choices.check({"TOPIC": f"{topic} {last}", "PATCH":
+                       f"{every[0].stem} {every[-1].stem}"}, "mutate")
         for env in ({"PATCH": "no-such-word"}, {"TOPIC": "typo"},
                     {"TOPIC": topic, "PATCH": every[-1].stem}):
             with self.subTest(env), self.assertRaises(LayoutError):
