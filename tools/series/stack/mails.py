@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from pathlib import Path
 
 from . import disclosure
 from .commands import load
@@ -35,6 +36,7 @@ def series(args):
     repo.lock()
     mails = Mails(repo, Ident(), cover_text)
     mails.some = some
+    mails.where = Path(args.out) if args.out else mails.where
     mails.make(names)
 
 
@@ -81,6 +83,7 @@ class Mails:
         if not repo.sha:
             say(f"WARNING: the commit of base {repo.base.name} is not known, or it is not upstream's: the mails end in \"base: {self.base_line()}\", and cannot be sent with REALLY=1: give LINUX=path of a git tree that is at {repo.tag or 'that version'}")
         self.tmp = scratch(repo.b)
+        self.where = TOP / "out" / self.base.name
         self.own = {}	# topic -> (start, [Made]) with trailers
 
     def base_line(self):
@@ -97,7 +100,7 @@ class Mails:
             for name in names:
                 self.topic(composer, name, out / name)
                 self.repo.git("update-ref", f"refs/series/mails/{name}", self.own[name][1][-1].commit)
-        where = TOP / "out" / self.base.name
+        where, ours = self.where, self.where.is_relative_to(TOP / "out")
         where.mkdir(parents=True, exist_ok=True)
         everything = [n for n in self.base.topics if self.base.topics[n].entries]
         with Uninterrupted():
@@ -106,7 +109,7 @@ class Mails:
                 if (where / name).exists():
                     (where / name).rename(old)
                 shutil.move(out / name, where / name)
-            for d in where.iterdir():
+            for d in where.iterdir() if ours else ():
                 if d.is_dir() and d.name not in everything:
                     shutil.rmtree(d)
             (where / "topics").write_text("".join(n + "\n" for n in everything if (where / n).is_dir()))
@@ -115,10 +118,11 @@ class Mails:
 
     def tell(self, name, where):
         below, own = self.own[name]
+        shown = where.relative_to(TOP) if where.is_relative_to(TOP) else where
         if not self.some:
-            return print(f"out/{self.base.name}/{name}: {len(own)} patches")
+            return print(f"{shown}: {len(own)} patches")
         here = [i for i, m in enumerate(own) if self.some.picks(m.entry)]
-        print(f"out/{self.base.name}/{name}: {len(here)} of {len(own)} patches, and no cover letter")
+        print(f"{shown}: {len(here)} of {len(own)} patches, and no cover letter")
         for n, i in enumerate(here):	# n: how many of those before it are here
             on = [f"{i - n} before it that {'is' if i - n == 1 else 'are'} not here"] if i > n else []
             on += [f"the {len(below)} of {' '.join(self.base.closure(name))}"] if below else []
