@@ -16,7 +16,7 @@ BUILD       := $(COMPOSE) JOBS
 LAB         := $(BUILD) KASAN PRISTINE KERNEL DEVICES MMIO MACHINES
 POINT       := PHASES DYING STEP POINTS HANDFUL SEED MINUTES RESUME
 takes_help       :=
-takes_series     := $(COMPOSE) TOPIC V SIGNOFF TRAILERS DISCLOSE
+takes_series     := $(COMPOSE) TOPIC PATCH V SIGNOFF TRAILERS DISCLOSE
 takes_tree       := $(COMPOSE) TOPIC
 takes_overlaps   := $(COMPOSE)
 takes_refresh    := $(COMPOSE) TOPIC
@@ -115,8 +115,8 @@ help:
 #?   BASE=mainline    a directory of patches/: mainline 6.12.y 6.1.y 6.1.4
 #?   TOPIC=name       one topic of the base: series tree refresh rebase send trailers verify lint
 #?                    prove each-commit mutate
-#?   PATCH=words      patches whose names have one of these words: lint prove each-commit; of
-#?                    tools/series/mutations: mutate
+#?   PATCH=words      patches whose names have one of these words: lint prove each-commit series
+#?                    (their mails, without cover letter); of tools/series/mutations: mutate
 #?   DEVICES=names    devices of the lab: lab sweep soak bisect-demo (one)
 #?   SCENARIOS=names  what is done to them: lab bisect-demo (one); see tools/lab/lab --help
 #?   CYCLES=n         how often what is to be done again and again is (4): lab

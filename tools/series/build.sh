@@ -30,6 +30,31 @@ kmake() {	# SRC OUT ARG...
 		KBUILD_BUILD_USER=series KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 -j"$JOBS" "$@" </dev/null
 }
 
+# progress WHAT LOG DIR|- COMMAND...: while the command runs, a line every 30 s on
+# stderr, wherever the command's own goes: how many objects were compiled, by LOG or
+# by what is new in DIR, and for how long. Ends as the command does.
+exec {PROGRESS}>&2
+progress() {
+	local what=$1 log=$2 dir=$3 fd ticks rc=0; shift 3
+	# (It ends when nobody has the other end of its stdin open, whatever became of us.)
+	exec {fd}> >(progress_ticks "$what" "$log" "$dir" >&"$PROGRESS" 2>&1)
+	ticks=$!
+	eval '"$@"' "$fd>&-" || rc=$?
+	exec {fd}>&-
+	wait "$ticks" || :
+	return $rc
+}
+progress_ticks() {
+	local n rc since=$EPOCHSECONDS start=$SECONDS
+	trap - ERR
+	while rc=0; read -rt "${PROGRESS_EVERY:-30}" || rc=$?; [ $rc -gt 128 ]; do
+		if [ "$3" = - ]; then n=$(grep -cE '^ +(CC|AS|HOSTCC) ' "$2" 2>/dev/null) || :
+		else n=$(find "$3" -name '*.o' -newermt "@$since" 2>/dev/null | wc -l) || :; fi
+		[ "${n:-0}" = 0 ] && n= || n="$n objects compiled, "
+		echo "$1: $n$((SECONDS - start)) s"
+	done
+}
+
 # What a compiler says of the sources in DIR, without what moves: line numbers.
 normalise() { sed -E 's/:[0-9]+(:[0-9]+)?(:| )/:/g; s/\(see line [0-9]+\)//; s/[[:space:]]+$//; s|'"$1/||g; s|\.\./${1##*/}/||g"; }	# DIR
 
@@ -76,14 +101,15 @@ configure() {	# SRC OUT FRAGMENT...
 # The lab's kernel of SRC, and one case (device.scenario) of the lab on it, or some
 # points of the sweep (device.phase.dying@POINTS): what it says is OUT.ktap. Fails
 # as the lab does: 1, something failed; more, no run.
-lab_kernel() { (configure "$1" "$2" "$TOP/tools/lab/kernel.config" && kmake "$1" "$2" bzImage) >"$2.log" 2>&1; }	# SRC OUT
+lab_kernel() { progress "${2##*/}" "$2.log" - configured_image "$1" "$2" >"$2.log" 2>&1; }	# SRC OUT
+configured_image() (configure "$1" "$2" "$TOP/tools/lab/kernel.config" && kmake "$1" "$2" bzImage)
 lab_case() {	# OUT CASE ARG...
-	local out=$1 device what dying points=${2#*@}
+	local out=$1 case=$2 device what dying points=${2#*@}
 	IFS=. read -r device what dying <<<"${2%@*}"
 	shift 2
 	if [ -n "$dying" ]; then set -- sweep --phases "$what" --dying "$dying" --points "$points" "$@"
 	else set -- lab --scenarios "$what" "$@"; fi
-	"$TOP/tools/lab/$1" --kernel "$out/arch/x86/boot/bzImage" --devices "$device" \
+	progress "${out##*/}: $case" "$out.ktap" - "$TOP/tools/lab/$1" --kernel "$out/arch/x86/boot/bzImage" --devices "$device" \
 		--mmio ones --jobs 1 --log-dir "$out.lab" "${@:2}" >"$out.ktap" 2>&1
 }
 effective() {	# CONFIG FRAGMENT...: what of the fragments is not so; a later one wins

@@ -8,24 +8,13 @@
 unset MAKEFLAGS MFLAGS MAKELEVEL KBUILD_OUTPUT
 export KUNIT_PARTS="um x86_64 arm64 um-kasan x86_64-kasan arm64-kasan x86_64-modules"
 
-# kunit.py asks QEMU for KVM first, and where there is one that does not work,
-# it sits there. So: the same machine everywhere, that of TCG.
+# kunit.py runs QEMU by way of tcg.
 tcg_only() {
+	local i
 	scratch "$B"
 	[ ! -d "$TMP/bin" ] || return 0
 	mkdir "$TMP/bin"
-	cat >"$TMP/bin/tcg" <<-'END'
-		#!/bin/bash
-		args=() skip=
-		for a; do
-			if [ -n "$skip" ]; then skip=; [ "$a" != tcg ] || args+=(-accel tcg)
-			elif [ "$a" = -accel ]; then skip=1
-			else args+=("$a"); fi
-		done
-		PATH=${PATH#*:} exec "${0##*/}" "${args[@]}"
-	END
-	chmod +x "$TMP/bin/tcg"
-	for i in x86_64 aarch64; do ln -s tcg "$TMP/bin/qemu-system-$i"; done
+	for i in x86_64 aarch64; do ln -s "$S/tcg" "$TMP/bin/qemu-system-$i"; done
 }
 
 # The same for x86_64-modules: KUnit and the suite of the fake PCI host are loaded
@@ -37,22 +26,25 @@ modules_run() {	# SRC OUT
 	for i in 64BIT EXPERT SMP PRINTK TTY SERIAL_8250 SERIAL_8250_CONSOLE BLK_DEV_INITRD BINFMT_ELF MODULES MODULE_UNLOAD \
 		PCI PCI_IOV PCIEPORTBUS DEBUG_KERNEL PROVE_LOCKING DEBUG_ATOMIC_SLEEP; do echo "CONFIG_$i=y"; done >"$out.modules"
 	for i in KUNIT KUNIT_TEST; do echo "CONFIG_$i=m"; done >>"$out.modules"
-	(configure "$src" "$out" "$out.modules" && kmake "$src" "$out" bzImage modules) >"$out.log" 2>&1 </dev/null || return
+	progress "${out##*/}" "$out.log" - configured_modules "$src" "$out" >"$out.log" 2>&1 </dev/null || return
 	rm -rf "$d"; mkdir "$d"
 	cp "$out/lib/kunit/kunit.ko" "$out/lib/kunit/pci-test.ko" "$d/"
 	gcc -Os -static -nostdlib -include "$src/tools/include/nolibc/nolibc.h" -o "$d/init" "$S/kunit-modules.c" -lgcc >>"$out.log" 2>&1 || return
 	(cd "$d" && find . | cpio -o -H newc --quiet | gzip -1) >"$out/initramfs.gz"
-	timeout "${KUNIT_TIMEOUT:-400}" qemu-system-x86_64 -accel tcg -m 512 -nographic -no-reboot -kernel "$out/arch/x86/boot/bzImage" \
+	progress "${out##*/} runs" "$out/test.log" - timeout "${KUNIT_TIMEOUT:-400}" qemu-system-x86_64 -accel tcg -m 512 -nographic -no-reboot -kernel "$out/arch/x86/boot/bzImage" \
 		-initrd "$out/initramfs.gz" -append "console=ttyS0 ignore_loglevel panic=-1 rdinit=/init -- kunit.ko pci-test.ko" \
 		>"$out/test.log" 2>>"$out.log" </dev/null
 	grep -q 'kunit-modules: done' "$out/test.log"
 }
 
+configured_modules() (configure "$1" "$2" "$2.modules" && kmake "$1" "$2" bzImage modules)
+
 kunit_py() {	# SRC LOG ARG...
 	local src=$1 log=$2; shift 2
 	tcg_only
-	(cd "$src" && PATH="$TMP/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ./tools/testing/kunit/kunit.py "$@") >"$log" 2>&1 </dev/null
+	progress "$(basename "$log" .log)" "$log" "${log%.log}" in_kunit_py "$src" "$@" >"$log" 2>&1 </dev/null
 }
+in_kunit_py() (cd "$1" && PATH="$TMP/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ./tools/testing/kunit/kunit.py "${@:2}")
 
 # The same for x86_64: the lab's kernel only has to be booted.
 lab_kernel_run() {	# SRC OUT FILTER

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2034 # for who sources it
 # What the tests of tools/series share. Sourced after lib.sh: cases run in a copy
 # of this checkout, $T/co, with nothing of the caller's around. TAP on stdout.
+. "$S/am.sh"
 scratch "${TMPDIR:-/tmp}"
 T=$TMP
 unset JOBS KASAN DEVICES SCENARIOS MMIO MACHINES LINUX TOPIC SIGNOFF TRAILERS UPDATE PRISTINE KERNEL V REALLY MBOX MAKEFLAGS MFLAGS MAKELEVEL
@@ -37,12 +38,4 @@ fails() {
 	! out=$(trap - ERR; "$@" 2>&1) || { echo "should have failed: $*"; return 1; }
 	printf '%s\n' "$out"
 	[ "$(grep -c '^error: ' <<<"$out")" = 1 ] && grep '^error: ' <<<"$out" | grep -qF -- "$want" || { echo "expected: $want"; return 1; }
-}
-# borrow DIR BRANCH: a repository with the objects of the base, after open_base, and the
-# base's commit checked out, without a file of it.
-borrow() {
-	git init -q "$1"; mkdir -p "$1/.git/objects/info"
-	{ cat "$GD/objects/info/alternates"; echo "$GD/objects"; } >"$1/.git/objects/info/alternates"
-	[ ! -f "$GD/shallow" ] || cp "$GD/shallow" "$1/.git/shallow"
-	git -C "$1" sparse-checkout set --no-cone nothing; git -C "$1" checkout -q -b "$2" "$BASE_COMMIT"
 }

@@ -48,6 +48,7 @@ def main():
         p = sub.add_parser(name, help=text)
         p.add_argument("--base", help="BASE=")
         p.add_argument("--topic", help="TOPIC=")
+        p.add_argument("--out", help="series: a directory of its own for the mails, instead of out/<base>")
         p.add_argument("--root", help="where patches/ and the new files are")
         p.add_argument("--keep", action="store_true", help="tree: leave one with commits of the user's own as it is")
         p.add_argument("--all", action="store_true", help="unsafe: look at all branches")

@@ -121,6 +121,7 @@ class Makefile(Tree):
         code, out, err = self.make("series", "TOPIC=one", "V=2")
         self.assertEqual((code, err), (0, ""))
         self.assertIn("TOPIC=one", out[0])
+        self.assertEqual(self.make("series", "PATCH=a,b")[0], 0)
         self.assertEqual(self.make("help")[0], 0)
         # What somebody's environment has of these names is not ours.
         self.assertIn("TOPIC=\n", self.make("check", TOPIC="x")[1][0] + "\n")
