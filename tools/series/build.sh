@@ -95,7 +95,7 @@ configure() {	# SRC OUT FRAGMENT...
 		(cd "$src" && scripts/kconfig/merge_config.sh -m -O "$out" "$out/.config" "$out.fragment") &&
 		kmake "$src" "$out" olddefconfig
 	} >"$out.config.log" 2>&1 || die "the kernel cannot be configured ($(grep -v '^make' "$out.config.log" | tail -n1)): see ${out#"$TOP/"}.config.log"
-	bad=$(effective "$out/.config" "$@")
+	bad=$(review config-missing "$out/.config" "$@") || exit 3
 	[ -z "$bad" ] || die "the configuration did not take: $bad: see the dependencies of these in Kconfig"
 }
 # The lab's kernel of SRC, and one case (device.scenario) of the lab on it, or some
@@ -111,15 +111,4 @@ lab_case() {	# OUT CASE ARG...
 	else set -- lab --scenarios "$what" "$@"; fi
 	progress "${out##*/}: $case" "$out.ktap" - "$TOP/tools/lab/$1" --kernel "$out/arch/x86/boot/bzImage" --devices "$device" \
 		--mmio ones --jobs 1 --log-dir "$out.lab" "${@:2}" >"$out.ktap" 2>&1
-}
-effective() {	# CONFIG FRAGMENT...: what of the fragments is not so; a later one wins
-	local c=$1; shift
-	awk 'FNR == 1 { nf++ }
-		/^# CONFIG_[A-Za-z0-9_]+ is not set/ { k = $2; v = "n" }
-		/^CONFIG_[A-Za-z0-9_]+=/ { k = $0; sub(/=.*/, "", k); v = substr($0, length(k) + 2); sub(/[ \t]+#.*/, "", v) }
-		!/^(# )?CONFIG_[A-Za-z0-9_]+[= ]/ { next }
-		nf == 1 { have[k] = v; next }
-		{ want[k] = v; opt[k] = /# optional/ }
-		END { for (k in want) { h = (k in have) ? have[k] : "n"
-			if (h != want[k] && !opt[k]) printf "%s%s=%s", (n++ ? ", " : ""), k, want[k] } }' "$c" "$@"
 }

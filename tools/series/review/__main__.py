@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from . import (choices, each, generated, known, lint, logs, messages,
+from . import (choices, config, each, generated, known, lint, logs, messages,
                prove, results, sweeps)
 from .known import KnownError
 from .layout import TOP, Base, LayoutError
@@ -95,6 +95,10 @@ def parser():
     one = command("messages", messages.run, "topics, messages and trailers")
     one.add_argument("git_dir")
     one.add_argument("commit")
+    one = command("config-missing", config.run,
+                  "what of fragments a .config does not have")
+    one.add_argument("config")
+    one.add_argument("fragments", nargs="+")
     one = command("lint-plan", lint.run_plan, "what make lint has to do")
     one.add_argument("git_dir")
     one.add_argument("where", help="with composed.TOPIC in it")
