@@ -2,25 +2,30 @@
 /*
  * Fake PCI host bridge for KUnit
  *
- * The host bridge, and whatever is put below it, exists in config space only:
- * there are no BARs and no interrupts.  It is enumerated by the PCI core like
- * any other, in a domain of its own.
+ * The host bridge, and whatever is put below it, exists in config space and,
+ * on UML, in BARs only: there are no interrupts.  It is enumerated by the PCI
+ * core like any other, in a domain of its own.
  */
 
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/ioport.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
+#include <linux/log2.h>
+#include <linux/logic_iomem.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mount.h>
+#include <linux/mutex.h>
 #include <linux/numa.h>
 #include <linux/pci.h>
 #include <linux/pci-ecam.h>
 #include <linux/pci_regs.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/unaligned.h>
@@ -33,6 +38,12 @@
 #define PCIE	0x40			/* offset of the PCIe capability */
 #define SRIOV	PCI_CFG_SPACE_SIZE	/* offset of the SR-IOV capability */
 
+struct kunit_pci_bar {
+	u32 size;			/* 0: there is none */
+	const struct kunit_pci_bar_ops *ops;
+	void *priv;
+};
+
 struct kunit_pci_fn {
 	struct list_head node;
 	struct kunit_pci_host *host;
@@ -41,6 +52,9 @@ struct kunit_pci_fn {
 	unsigned int id;		/* number of the VF */
 	unsigned int devfn;		/* unless a VF */
 	bool gone;
+	unsigned int yank_after;	/* how many accesses, 0: not at all */
+	struct pci_dev *notice;		/* to be marked then, or NULL */
+	struct kunit_pci_bar bars[PCI_STD_NUM_BARS];
 	/* Of a port: is a card in its slot, does it train, is there a way to it? */
 	bool present, trained, open;
 	unsigned int rrs, reset_rrs;
@@ -62,6 +76,7 @@ struct kunit_pci_host {
 	struct completion *released;	/* NULL: given up waiting for it */
 	raw_spinlock_t lock;
 	struct list_head fns;
+	struct kunit_pci_window *window;	/* NULL if there are no BARs */
 };
 
 /*
@@ -198,6 +213,9 @@ static void fn_reset(struct kunit_pci_fn *fn)
 		fn->cfg[i] &= ~fn->writable[i];
 	if (is_bridge(fn))
 		cfg_set16(fn, PCI_MEMORY_BASE, PCI_MEMORY_RANGE_MASK & 0xffff);
+	for (i = 0; i < PCI_STD_NUM_BARS; i++)
+		if (fn->bars[i].size && fn->bars[i].ops->reset)
+			fn->bars[i].ops->reset(fn->bars[i].priv);
 	fn->rrs = fn->reset_rrs;
 }
 
@@ -264,6 +282,28 @@ static void write_effects(struct kunit_pci_fn *fn, int where, int size, u32 val)
 	port_update(fn);
 }
 
+/* A card comes or goes, along with the link to it if there is one */
+static void set_card(struct kunit_pci_fn *fn, bool there)
+{
+	fn->gone = !there;
+	fn->yank_after = 0;
+	if (!fn->port || is_upstream(fn->port))
+		return;
+	fn->port->present = there;
+	fn->port->trained = there;
+	port_closes(fn->port);
+}
+
+/* Of config space or of a BAR; the one that @fn is yanked at is not answered */
+static void fn_accessed(struct kunit_pci_fn *fn)
+{
+	if (!fn->yank_after || --fn->yank_after)
+		return;
+	set_card(fn, false);
+	if (fn->notice)
+		WRITE_ONCE(fn->notice->error_state, pci_channel_io_perm_failure);
+}
+
 static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
 			  int size, u32 *val)
 {
@@ -276,6 +316,7 @@ static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_SUCCESSFUL;
 
 	fn->count.reads++;
+	fn_accessed(fn);
 	if (fn_gone(fn))
 		return PCIBIOS_SUCCESSFUL;
 	if (fn->rrs) {
@@ -303,6 +344,7 @@ static int kunit_pci_write(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_SUCCESSFUL;
 
 	fn->count.writes++;
+	fn_accessed(fn);
 	if (fn_gone(fn) || fn->rrs)
 		return PCIBIOS_SUCCESSFUL;
 
@@ -321,11 +363,180 @@ static struct pci_ops kunit_pci_ops = {
 	.write = kunit_pci_write,
 };
 
+/* What logic_iomem lets one mapping have: none reaches into two windows */
+#define WINDOW_SIZE	SZ_16M
+#define NR_WINDOWS	8
+#define WINDOWS_START	0xe0000000
+
+/*
+ * Each host with BARs has one of these to itself.  logic_iomem can't give back
+ * what it was given, so all of them stay for good, and are used again.
+ */
+struct kunit_pci_window {
+	struct resource res;
+	struct kunit_pci_host *host;
+	unsigned int mappings;
+};
+
+static struct kunit_pci_window windows[NR_WINDOWS];
+static DEFINE_RAW_SPINLOCK(windows_lock);
+
+/* Does an access to @addr get past the ports above @fn, and is it taken? */
+static bool fn_decodes(struct kunit_pci_fn *fn, u32 addr)
+{
+	struct kunit_pci_fn *port;
+
+	if (!(cfg_get16(fn, PCI_COMMAND) & PCI_COMMAND_MEMORY))
+		return false;
+	for (port = fn->port; port; port = port->port)
+		if (!(cfg_get16(port, PCI_COMMAND) & PCI_COMMAND_MEMORY) ||
+		    addr >> 20 < cfg_get16(port, PCI_MEMORY_BASE) >> 4 ||
+		    addr >> 20 > cfg_get16(port, PCI_MEMORY_LIMIT) >> 4)
+			return false;
+	return true;
+}
+
+/* The BAR that answers, NULL if none does; @offset becomes that in the BAR */
+static struct kunit_pci_bar *mmio_access(struct kunit_pci_window *window,
+					 unsigned int *offset, bool write)
+{
+	u32 addr = WINDOWS_START + (window - windows) * WINDOW_SIZE + *offset;
+	struct kunit_pci_host *host;
+	struct kunit_pci_fn *fn;
+	u32 base;
+	int i;
+
+	guard(raw_spinlock_irqsave)(&windows_lock);
+	host = window->host;
+	if (!host)
+		return NULL;
+	guard(raw_spinlock)(&host->lock);
+	list_for_each_entry(fn, &host->fns, node) {
+		for (i = 0; i < PCI_STD_NUM_BARS; i++) {
+			base = cfg_get32(fn, PCI_BASE_ADDRESS_0 + 4 * i);
+			if (addr - base >= fn->bars[i].size)
+				continue;
+			if (write)
+				fn->count.mmio_writes++;
+			else
+				fn->count.mmio_reads++;
+			fn_accessed(fn);
+			if (fn_gone(fn) || fn->rrs || !fn_decodes(fn, addr))
+				return NULL;
+			*offset = addr - base;
+			return &fn->bars[i];
+		}
+	}
+	return NULL;
+}
+
+static unsigned long mmio_read(void *priv, unsigned int offset, int size)
+{
+	struct kunit_pci_bar *bar = mmio_access(priv, &offset, false);
+
+	return bar ? bar->ops->read(bar->priv, offset, size) : ~0UL;
+}
+
+static void mmio_write(void *priv, unsigned int offset, int size, unsigned long val)
+{
+	struct kunit_pci_bar *bar = mmio_access(priv, &offset, true);
+
+	if (bar)
+		bar->ops->write(bar->priv, offset, size, val);
+}
+
+static void mmio_unmap(void *priv)
+{
+	struct kunit_pci_window *window = priv;
+
+	guard(raw_spinlock_irqsave)(&windows_lock);
+	window->mappings--;
+}
+
+static const struct logic_iomem_ops mmio_ops = {
+	.read = mmio_read,
+	.write = mmio_write,
+	.unmap = mmio_unmap,
+};
+
+static long mmio_map(unsigned long offset, size_t size,
+		     const struct logic_iomem_ops **ops, void **priv)
+{
+	struct kunit_pci_window *window = &windows[offset / WINDOW_SIZE];
+
+	offset %= WINDOW_SIZE;
+	if (offset + size > WINDOW_SIZE)
+		return -EINVAL;
+	guard(raw_spinlock_irqsave)(&windows_lock);
+	window->mappings++;
+	*ops = &mmio_ops;
+	*priv = window;
+	return offset;
+}
+
+static const struct logic_iomem_region_ops mmio_region_ops = {
+	.map = mmio_map,
+};
+
+static struct resource *windows_get(void)
+{
+	static struct resource iomem =
+		DEFINE_RES_MEM_NAMED(WINDOWS_START, NR_WINDOWS * WINDOW_SIZE, "KUnit PCI");
+	static DEFINE_MUTEX(lock);
+	static bool registered;
+
+	guard(mutex)(&lock);
+	if (!registered) {
+		if (logic_iomem_add_region(&iomem, &mmio_region_ops))
+			return NULL;
+		__module_get(THIS_MODULE);
+		registered = true;
+	}
+	return &iomem;
+}
+
+static bool host_get_window(struct kunit_pci_host *host)
+{
+	struct resource *iomem = windows_get();
+	struct kunit_pci_window *window;
+
+	if (!iomem)
+		return false;
+	scoped_guard(raw_spinlock_irqsave, &windows_lock) {
+		for (window = windows; window < windows + NR_WINDOWS; window++)
+			if (!window->host && !window->mappings)
+				break;
+		if (window == windows + NR_WINDOWS)
+			return false;
+		window->host = host;
+	}
+	host->window = window;
+	window->res = DEFINE_RES_MEM_NAMED(WINDOWS_START + (window - windows) * WINDOW_SIZE,
+					   WINDOW_SIZE, "KUnit PCI host");
+	if (request_resource(iomem, &window->res))
+		return false;
+	pci_add_resource(&pci_host_bridge_from_priv(host)->windows, &window->res);
+	return true;
+}
+
+static void host_put_window(struct kunit_pci_host *host)
+{
+	struct kunit_pci_window *window = host->window;
+
+	if (!window)
+		return;
+	if (window->res.parent)
+		release_resource(&window->res);
+	guard(raw_spinlock_irqsave)(&windows_lock);
+	window->host = NULL;
+}
+
 static void kunit_pci_release(struct pci_host_bridge *bridge)
 {
 	struct kunit_pci_host *host = pci_host_bridge_priv(bridge);
 	struct kunit_pci_fn *fn, *next;
 
+	host_put_window(host);
 	list_for_each_entry_safe(fn, next, &host->fns, node)
 		kvfree(fn);
 
@@ -395,6 +606,7 @@ static void kunit_pci_remove_host(void *data)
 	struct kunit_pci_host *host = data;
 	struct pci_host_bridge *bridge = pci_host_bridge_from_priv(host);
 	DECLARE_COMPLETION_ONSTACK(released);
+	struct kunit_pci_window *window = host->window;
 	struct kunit_pci_thread *thread;
 	struct kunit *test = host->test;
 
@@ -415,8 +627,11 @@ static void kunit_pci_remove_host(void *data)
 	}
 	host->released = &released;
 	pci_free_host_bridge(bridge);
-	if (wait_for_completion_timeout(&released, RELEASE_TIME))
+	if (wait_for_completion_timeout(&released, RELEASE_TIME)) {
+		if (window && READ_ONCE(window->mappings))
+			KUNIT_FAIL(test, "fake PCI host: a mapping of a BAR has leaked");
 		return;
+	}
 
 	scoped_guard(spinlock, &release_lock) {
 		if (completion_done(&released))
@@ -434,8 +649,8 @@ static void kunit_pci_remove_host(void *data)
  *
  * When the test completes, the host bridge is removed along with all that is
  * below it.  If a device, a bus or the bridge itself survives that because a
- * reference has leaked, the test fails.  So it does if the removal does not
- * end; as that may have the lock without which nothing else can be removed,
+ * reference has leaked, or a BAR is still mapped, the test fails.  So it does
+ * if the removal does not end; as that may have the lock without which nothing else can be removed,
  * no more host can be allocated from then on.
  *
  * This, and whatever adds to the host or probes it, aborts the test on failure.
@@ -712,6 +927,41 @@ void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
 EXPORT_SYMBOL_GPL(kunit_pci_add_sriov);
 
 /**
+ * kunit_pci_add_bar() - Add a BAR to a fake endpoint
+ * @fn: endpoint, not probed yet
+ * @bar: number of the BAR, from 0
+ * @size: in bytes, a power of 2 from 16 to 1 MiB
+ * @ops: what is behind it
+ * @priv: argument of @ops
+ *
+ * It is of 32 bits, and not prefetchable.  The PCI core assigns its address, and
+ * drivers map it, as of any device.  It reads as all-ones and ignores writes
+ * while @fn is gone, or is not ready, does not decode memory, or a port above it
+ * does not let the access through.
+ *
+ * MMIO can be emulated on UML only.  Elsewhere the test is skipped.
+ */
+void kunit_pci_add_bar(struct kunit_pci_fn *fn, unsigned int bar, u32 size,
+		       const struct kunit_pci_bar_ops *ops, void *priv)
+{
+	struct kunit *test = fn->host->test;
+
+	if (!IS_ENABLED(CONFIG_INDIRECT_IOMEM))
+		kunit_skip(test, "fake PCI host: it has BARs on UML only");
+	KUNIT_ASSERT_FALSE(test, is_bridge(fn));
+	KUNIT_ASSERT_LT(test, bar, PCI_STD_NUM_BARS);
+	KUNIT_ASSERT_TRUE(test, is_power_of_2(size) && size >= 16 && size <= SZ_1M);
+	if (!fn->host->window)
+		KUNIT_ASSERT_TRUE(test, host_get_window(fn->host));
+
+	fn->bars[bar].size = size;
+	fn->bars[bar].ops = ops;
+	fn->bars[bar].priv = priv;
+	cfg_writable(fn, PCI_BASE_ADDRESS_0 + 4 * bar, ~(size - 1));
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_bar);
+
+/**
  * kunit_pci_vf() - Find a Virtual Function of a fake endpoint
  * @pf: Physical Function
  * @id: number of the VF, from 0
@@ -759,17 +1009,6 @@ struct pci_dev *kunit_pci_get_dev(struct kunit *test, struct kunit_pci_fn *fn)
 }
 EXPORT_SYMBOL_GPL(kunit_pci_get_dev);
 
-/* A card comes or goes, along with the link to it if there is one */
-static void set_card(struct kunit_pci_fn *fn, bool there)
-{
-	fn->gone = !there;
-	if (!fn->port || is_upstream(fn->port))
-		return;
-	fn->port->present = there;
-	fn->port->trained = there;
-	port_closes(fn->port);
-}
-
 /**
  * kunit_pci_yank() - Remove a fake function by surprise
  * @fn: fake function
@@ -784,6 +1023,40 @@ void kunit_pci_yank(struct kunit_pci_fn *fn)
 	set_card(fn, false);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_yank);
+
+/**
+ * kunit_pci_yank_after() - Remove a fake function by surprise at an access
+ * @fn: fake function
+ * @n: number of the access, counted from 1 for the next one; 0 to call it off
+ * @notice: device to be marked as disconnected at the same time, or NULL
+ *
+ * Accesses are those of the config space of @fn and of its BARs alike, in the
+ * order in which they come.  Access @n is the first one that is not answered.
+ * kunit_pci_yanked() tells whether it has come.
+ *
+ * With @notice, it is as with a hotplug driver that is as quick as can be.
+ */
+void kunit_pci_yank_after(struct kunit_pci_fn *fn, unsigned int n,
+			  struct pci_dev *notice)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->yank_after = n;
+	fn->notice = notice;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_yank_after);
+
+/**
+ * kunit_pci_yanked() - Has a fake function been removed by surprise?
+ * @fn: fake function
+ *
+ * Return: true if so, and it is not back.
+ */
+bool kunit_pci_yanked(struct kunit_pci_fn *fn)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	return fn->gone;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_yanked);
 
 /**
  * kunit_pci_restore() - Let a yanked fake function answer again
@@ -920,11 +1193,11 @@ void kunit_pci_set_pending(struct kunit_pci_fn *fn, bool pending)
 EXPORT_SYMBOL_GPL(kunit_pci_set_pending);
 
 /**
- * kunit_pci_take_count() - Count the config accesses of a fake function
+ * kunit_pci_take_count() - Count the accesses of a fake function
  * @fn: fake function
  *
- * Accesses are counted if they have left the PCI core, whether or not anybody
- * answers.
+ * Config accesses are counted if they have left the PCI core, whether or not
+ * anybody answers, and so is MMIO at the address that is in a BAR.
  *
  * Return: the accesses since the previous call.
  */
