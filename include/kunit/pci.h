@@ -81,6 +81,7 @@ void kunit_pci_set_link(struct kunit_pci_fn *port, bool up);
 void kunit_pci_glitch_presence(struct kunit_pci_fn *port);
 void kunit_pci_press_button(struct kunit_pci_fn *port);
 bool kunit_pci_powered(struct kunit_pci_fn *port);
+void kunit_pci_set_intx(struct kunit_pci_fn *fn, bool on);
 void kunit_pci_set_rrs(struct kunit_pci_fn *fn, unsigned int n);
 void kunit_pci_set_reset_rrs(struct kunit_pci_fn *fn, unsigned int n);
 void kunit_pci_set_pending(struct kunit_pci_fn *fn, bool pending);

@@ -4,6 +4,7 @@
  */
 
 #include <linux/completion.h>
+#include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/pci.h>
@@ -191,7 +192,8 @@ static void kunit_pci_slot_test(struct kunit *test)
 	kunit_pci_probe_host(host);
 	port = kunit_pci_get_dev(test, port_fn);
 	KUNIT_ASSERT_NOT_NULL(test, port);
-	/* If there is a driver, its commands are completed by now */
+	/* Neither portdrv nor pciehp is to see to the slot meanwhile */
+	device_release_driver(&port->dev);
 	pcie_capability_write_word(port, PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_CC);
 	expect_slot(test, port, PCI_EXP_SLTSTA_PDS, true);
 
@@ -402,6 +404,80 @@ static void kunit_pci_bar_hosts_test(struct kunit *test)
 	}
 }
 
+static const struct pci_device_id kunit_pci_test_ids[] = {
+	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_ENDPOINT) },
+	{ }
+};
+
+struct kunit_pci_intx {
+	struct pci_driver drv;
+	struct kunit_pci_fn *fn;
+	int count;
+	struct completion done;
+};
+
+/* Has a reason to be called three times */
+static irqreturn_t kunit_pci_intx_handler(int irq, void *data)
+{
+	struct kunit_pci_intx *intx = data;
+
+	if (++intx->count == 3) {
+		kunit_pci_set_intx(intx->fn, false);
+		complete(&intx->done);
+	}
+	return IRQ_HANDLED;
+}
+
+static int kunit_pci_intx_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct kunit_pci_intx *intx = container_of(pdev->driver, struct kunit_pci_intx, drv);
+
+	return request_irq(pdev->irq, kunit_pci_intx_handler, 0, "kunit-pci", intx);
+}
+
+static void kunit_pci_intx_remove(struct pci_dev *pdev)
+{
+	free_irq(pdev->irq, container_of(pdev->driver, struct kunit_pci_intx, drv));
+}
+
+/* INTx is level-triggered, can be disabled, and is silent with its function */
+static void kunit_pci_intx_test(struct kunit *test)
+{
+	struct kunit_pci_intx *intx = kunit_pci_zalloc(test, sizeof(*intx));
+	struct kunit_pci_host *host;
+	struct kunit_pci_fn *port;
+	struct pci_dev *pdev;
+
+	init_completion(&intx->done);
+	intx->drv.name = "kunit-pci-intx";
+	intx->drv.id_table = kunit_pci_test_ids;
+	intx->drv.probe = kunit_pci_intx_probe;
+	intx->drv.remove = kunit_pci_intx_remove;
+	kunit_pci_register_driver(test, &intx->drv);
+	host = kunit_pci_alloc_host(test);
+	port = kunit_pci_add_port(host, NULL, PCI_DEVFN(1, 0), PCI_EXP_TYPE_ROOT_PORT);
+	intx->fn = kunit_pci_add_endpoint(host, port, 0);
+	kunit_pci_probe_host(host);
+	pdev = kunit_pci_get_dev(test, intx->fn);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	KUNIT_ASSERT_NOT_NULL(test, pdev->driver);
+
+	pci_intx(pdev, false);
+	kunit_pci_set_intx(intx->fn, true);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&intx->done, HZ / 10), 0);
+	disable_irq(pdev->irq);
+	pci_intx(pdev, true);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&intx->done, HZ / 10), 0);
+	kunit_pci_yank(intx->fn);
+	enable_irq(pdev->irq);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&intx->done, HZ / 10), 0);
+	KUNIT_EXPECT_EQ(test, intx->count, 0);
+	kunit_pci_restore(intx->fn);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&intx->done, HZ), 0);
+	synchronize_irq(pdev->irq);
+	KUNIT_EXPECT_EQ(test, intx->count, 3);
+}
+
 static int kunit_pci_wait_fn(void *data)
 {
 	wait_for_completion(data);
@@ -477,11 +553,6 @@ static void kunit_pci_test_remove(struct pci_dev *pdev)
 	pci_disable_sriov(pdev);
 }
 
-static const struct pci_device_id kunit_pci_test_ids[] = {
-	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_ENDPOINT) },
-	{ }
-};
-
 struct kunit_pci_abort {
 	struct kunit fake;
 	struct pci_driver drv;
@@ -543,6 +614,7 @@ static struct kunit_case kunit_pci_test_cases[] = {
 	KUNIT_CASE(kunit_pci_slot_test),
 	KUNIT_CASE(kunit_pci_bar_test),
 	KUNIT_CASE(kunit_pci_bar_hosts_test),
+	KUNIT_CASE(kunit_pci_intx_test),
 	KUNIT_CASE(kunit_pci_run_test),
 	KUNIT_CASE(kunit_pci_many_hosts_test),
 	KUNIT_CASE(kunit_pci_leak_test),

@@ -3,15 +3,18 @@
  * Fake PCI host bridge for KUnit
  *
  * The host bridge, and whatever is put below it, exists in config space and,
- * on UML, in BARs only: there are no interrupts.  It is enumerated by the PCI
- * core like any other, in a domain of its own.
+ * on UML, in BARs only.  It is enumerated by the PCI core like any other, in a
+ * domain of its own.
  */
 
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/interrupt.h>
 #include <linux/ioport.h>
+#include <linux/irq.h>
+#include <linux/irq_work.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/log2.h>
@@ -38,6 +41,9 @@
 #define PCIE	0x40			/* offset of the PCIe capability */
 #define SRIOV	PCI_CFG_SPACE_SIZE	/* offset of the SR-IOV capability */
 
+/* That a slot of this file can have, but for DLLSC: same bits to enable them */
+#define SLOT_EVENTS	(PCI_EXP_SLTSTA_ABP | PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_CC)
+
 struct kunit_pci_bar {
 	u32 size;			/* 0: there is none */
 	const struct kunit_pci_bar_ops *ops;
@@ -58,6 +64,9 @@ struct kunit_pci_fn {
 	/* Of a port: is a card in its slot, does it train, is there a way to it? */
 	bool present, trained, open;
 	unsigned int rrs, reset_rrs;
+	unsigned int irq;		/* 0 if it has no INTx */
+	bool irq_masked, intx;
+	struct irq_work irq_work;
 	struct kunit_pci_count count;
 	u8 cfg[PCI_CFG_SPACE_EXP_SIZE];
 	u8 writable[PCI_CFG_SPACE_EXP_SIZE];
@@ -205,6 +214,63 @@ static struct kunit_pci_fn *find_fn(struct pci_bus *bus, unsigned int devfn)
 	return NULL;
 }
 
+/* Is INTx of @fn asserted? */
+static bool fn_interrupts(struct kunit_pci_fn *fn)
+{
+	u16 ctl = cfg_get16(fn, PCIE + PCI_EXP_SLTCTL);
+	u16 sta = cfg_get16(fn, PCIE + PCI_EXP_SLTSTA);
+
+	if (fn_gone(fn) || cfg_get16(fn, PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE)
+		return false;
+	if (ctl & PCI_EXP_SLTCTL_HPIE &&
+	    (ctl & sta & SLOT_EVENTS ||
+	     (ctl & PCI_EXP_SLTCTL_DLLSCE && sta & PCI_EXP_SLTSTA_DLLSC)))
+		return true;
+	return fn->intx;
+}
+
+/* INTx is level-triggered: to be called when something changes that it depends on */
+static void update_irq(struct kunit_pci_fn *fn)
+{
+	if (fn->irq && !fn->irq_masked && fn_interrupts(fn))
+		irq_work_queue(&fn->irq_work);
+}
+
+/* In hardirq context, with no lock held, as handlers have it */
+static void raise_irq(struct irq_work *work)
+{
+	struct kunit_pci_fn *fn = container_of(work, struct kunit_pci_fn, irq_work);
+	bool raise;
+
+	scoped_guard(raw_spinlock_irqsave, &fn->host->lock)
+		raise = !fn->irq_masked && fn_interrupts(fn);
+	if (raise)
+		generic_handle_irq(fn->irq);
+}
+
+static void kunit_pci_irq_mask(struct irq_data *data)
+{
+	struct kunit_pci_fn *fn = irq_data_get_irq_chip_data(data);
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->irq_masked = true;
+}
+
+static void kunit_pci_irq_unmask(struct irq_data *data)
+{
+	struct kunit_pci_fn *fn = irq_data_get_irq_chip_data(data);
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->irq_masked = false;
+	update_irq(fn);
+}
+
+static struct irq_chip kunit_pci_irq_chip = {
+	.name = "kunit-pci",
+	.irq_mask = kunit_pci_irq_mask,
+	.irq_unmask = kunit_pci_irq_unmask,
+};
+
 static void fn_reset(struct kunit_pci_fn *fn)
 {
 	int i;
@@ -217,6 +283,7 @@ static void fn_reset(struct kunit_pci_fn *fn)
 		if (fn->bars[i].size && fn->bars[i].ops->reset)
 			fn->bars[i].ops->reset(fn->bars[i].priv);
 	fn->rrs = fn->reset_rrs;
+	fn->intx = false;
 }
 
 /* Bring the status of a port up to date; has the way to what is below gone? */
@@ -242,6 +309,7 @@ static bool port_closes(struct kunit_pci_fn *port)
 	cfg_set16(port, PCIE + PCI_EXP_LNKSTA, lnksta);
 	if (has_slot(port))
 		cfg_set16(port, PCIE + PCI_EXP_SLTSTA, sltsta);
+	update_irq(port);
 	return was_open && !port->open;
 }
 
@@ -285,13 +353,18 @@ static void write_effects(struct kunit_pci_fn *fn, int where, int size, u32 val)
 /* A card comes or goes, along with the link to it if there is one */
 static void set_card(struct kunit_pci_fn *fn, bool there)
 {
+	struct kunit_pci_fn *f;
+
 	fn->gone = !there;
 	fn->yank_after = 0;
-	if (!fn->port || is_upstream(fn->port))
-		return;
-	fn->port->present = there;
-	fn->port->trained = there;
-	port_closes(fn->port);
+	if (fn->port && !is_upstream(fn->port)) {
+		fn->port->present = there;
+		fn->port->trained = there;
+		port_closes(fn->port);
+	}
+	/* Those of the card can be heard again */
+	list_for_each_entry(f, &fn->host->fns, node)
+		update_irq(f);
 }
 
 /* Of config space or of a BAR; the one that @fn is yanked at is not answered */
@@ -355,6 +428,7 @@ static int kunit_pci_write(struct pci_bus *bus, unsigned int devfn, int where,
 		fn->cfg[where + i] = (fn->cfg[where + i] & ~mask) | (byte & mask);
 	}
 	write_effects(fn, where, size, val);
+	update_irq(fn);
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -531,14 +605,29 @@ static void host_put_window(struct kunit_pci_host *host)
 	window->host = NULL;
 }
 
+static int kunit_pci_map_irq(const struct pci_dev *pdev, u8 slot, u8 pin)
+{
+	struct kunit_pci_host *host = bus_to_host(pdev->bus);
+	struct kunit_pci_fn *fn;
+
+	guard(raw_spinlock_irqsave)(&host->lock);
+	fn = find_fn(pdev->bus, pdev->devfn);
+	return fn && fn->irq ? fn->irq : -1;
+}
+
 static void kunit_pci_release(struct pci_host_bridge *bridge)
 {
 	struct kunit_pci_host *host = pci_host_bridge_priv(bridge);
 	struct kunit_pci_fn *fn, *next;
 
 	host_put_window(host);
-	list_for_each_entry_safe(fn, next, &host->fns, node)
+	list_for_each_entry_safe(fn, next, &host->fns, node) {
+		if (fn->irq) {
+			irq_work_sync(&fn->irq_work);
+			irq_free_desc(fn->irq);
+		}
 		kvfree(fn);
+	}
 
 	guard(spinlock)(&release_lock);
 	if (host->released)
@@ -698,6 +787,7 @@ struct kunit_pci_host *kunit_pci_alloc_host(struct kunit *test)
 	INIT_LIST_HEAD(&host->fns);
 	bridge->ops = &kunit_pci_ops;
 	bridge->sysdata = &host->sysdata;
+	bridge->map_irq = kunit_pci_map_irq;
 	pci_set_host_bridge_release(bridge, kunit_pci_release, NULL);
 
 	domain = pci_bus_find_emul_domain_nr(0, 0x10000, INT_MAX);
@@ -782,13 +872,31 @@ static struct kunit_pci_fn *add_fn(struct kunit_pci_host *host,
 	return fn;
 }
 
+/* One for each function, unlike on most hardware */
+static void add_intx(struct kunit_pci_fn *fn)
+{
+	int irq = irq_alloc_desc(NUMA_NO_NODE);
+
+	KUNIT_ASSERT_GT(fn->host->test, irq, 0);
+	fn->irq = irq;
+	fn->irq_masked = true;
+	fn->irq_work = IRQ_WORK_INIT_HARD(raise_irq);
+	irq_set_chip_and_handler(irq, &kunit_pci_irq_chip, handle_level_irq);
+	irq_set_chip_data(irq, fn);
+	irq_modify_status(irq, IRQ_NOREQUEST, IRQ_NOPROBE);
+
+	fn->cfg[PCI_INTERRUPT_PIN] = 1;
+	fn->writable[PCI_INTERRUPT_LINE] = 0xff;
+}
+
 /**
  * kunit_pci_add_endpoint() - Add an endpoint to a fake host
  * @host: fake host, not probed yet
  * @port: port above the endpoint, or NULL for the root bus
  * @devfn: device and function number; function 0 has to be the first one
  *
- * The endpoint can do Function Level Reset.
+ * The endpoint can do Function Level Reset, and has INTx: see
+ * kunit_pci_set_intx().
  *
  * Return: the endpoint.
  */
@@ -800,6 +908,7 @@ struct kunit_pci_fn *kunit_pci_add_endpoint(struct kunit_pci_host *host,
 
 	fn = add_fn(host, port, devfn,
 		    port ? PCI_EXP_TYPE_ENDPOINT : PCI_EXP_TYPE_RC_END);
+	add_intx(fn);
 	cfg_set32(fn, PCIE + PCI_EXP_DEVCAP,
 		  PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR);
 	if (PCI_FUNC(devfn))
@@ -830,6 +939,7 @@ struct kunit_pci_fn *kunit_pci_add_port(struct kunit_pci_host *host,
 {
 	struct kunit_pci_fn *fn = add_fn(host, port, devfn, type);
 
+	add_intx(fn);
 	cfg_set16(fn, PCI_DEVICE_ID, KUNIT_PCI_PORT);
 	cfg_set16(fn, PCI_CLASS_DEVICE, PCI_CLASS_BRIDGE_PCI);
 	fn->cfg[PCI_HEADER_TYPE] = PCI_HEADER_TYPE_BRIDGE;
@@ -864,8 +974,9 @@ EXPORT_SYMBOL_GPL(kunit_pci_add_port);
  *	  and %PCI_EXP_SLTCAP_PIP (indicators), %PCI_EXP_SLTCAP_NCCS (it does not
  *	  say when a command is completed)
  *
- * The slot allows for surprise removal and does not interrupt: pciehp has to
- * poll.  Commands are completed at once.
+ * The slot allows for surprise removal.  Commands are completed at once.
+ * Events interrupt as far as Slot Control enables that, so pciehp works with
+ * and without pciehp_poll_mode.
  */
 void kunit_pci_add_slot(struct kunit_pci_fn *port, u32 caps)
 {
@@ -1118,6 +1229,7 @@ void kunit_pci_glitch_presence(struct kunit_pci_fn *port)
 	guard(raw_spinlock_irqsave)(&port->host->lock);
 	cfg_set16(port, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDC |
 		  cfg_get16(port, PCIE + PCI_EXP_SLTSTA));
+	update_irq(port);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_glitch_presence);
 
@@ -1130,6 +1242,7 @@ void kunit_pci_press_button(struct kunit_pci_fn *port)
 	guard(raw_spinlock_irqsave)(&port->host->lock);
 	cfg_set16(port, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_ABP |
 		  cfg_get16(port, PCIE + PCI_EXP_SLTSTA));
+	update_irq(port);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_press_button);
 
@@ -1145,6 +1258,25 @@ bool kunit_pci_powered(struct kunit_pci_fn *port)
 	return !(cfg_get16(port, PCIE + PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PCC);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_powered);
+
+/**
+ * kunit_pci_set_intx() - Have a fake function assert INTx
+ * @fn: endpoint or port
+ * @on: whether it has a reason to
+ *
+ * The handler is called, again and again, until the reason is gone.  It is not
+ * called while the function is out of reach or has Interrupt Disable set.  A
+ * reset takes the reason away.
+ *
+ * Context: Any, with no lock of the fake host held.
+ */
+void kunit_pci_set_intx(struct kunit_pci_fn *fn, bool on)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->intx = on;
+	update_irq(fn);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_set_intx);
 
 /**
  * kunit_pci_set_rrs() - Let a fake function answer with Request Retry Status
