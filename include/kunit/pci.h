@@ -67,6 +67,7 @@ void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
 			 u16 offset, u16 stride);
 void kunit_pci_add_bar(struct kunit_pci_fn *fn, unsigned int bar, u32 size,
 		       const struct kunit_pci_bar_ops *ops, void *priv);
+void kunit_pci_add_cap(struct kunit_pci_fn *fn, const void *cap, unsigned int size);
 struct kunit_pci_fn *kunit_pci_vf(struct kunit_pci_fn *pf, unsigned int id);
 
 struct pci_dev *kunit_pci_get_dev(struct kunit *test, struct kunit_pci_fn *fn);

@@ -36,12 +36,17 @@ static void kunit_pci_tree_init(struct kunit *test, struct kunit_pci_tree *t)
 /* Everything is where it was put, and counted */
 static void kunit_pci_probe_host_test(struct kunit *test)
 {
+	static const u8 caps[] = { PCI_CAP_ID_VNDR, 0, 5, 0x12, 0x34 };
 	struct kunit_pci_count count;
 	struct kunit_pci_tree t;
 	struct pci_dev *pdev;
 	u32 id;
+	int pos;
+	u8 val;
 
 	kunit_pci_tree_init(test, &t);
+	kunit_pci_add_cap(t.pf, caps, sizeof(caps));
+	kunit_pci_add_cap(t.pf, caps, sizeof(caps));
 	kunit_pci_probe_host(t.host);
 
 	pdev = kunit_pci_get_dev(test, t.pf);
@@ -53,6 +58,15 @@ static void kunit_pci_probe_host_test(struct kunit *test)
 			    kunit_pci_get_dev(test, t.down));
 	KUNIT_EXPECT_PTR_EQ(test, pcie_find_root_port(pdev),
 			    kunit_pci_get_dev(test, t.root));
+
+	pos = pci_find_capability(pdev, PCI_CAP_ID_VNDR);
+	KUNIT_EXPECT_NE(test, pos, 0);
+	pci_read_config_byte(pdev, pos + 4, &val);
+	KUNIT_EXPECT_EQ(test, val, 0x34);
+	pos = pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR);
+	KUNIT_EXPECT_NE(test, pos, 0);
+	KUNIT_EXPECT_EQ(test, pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR), 0);
+	KUNIT_EXPECT_TRUE(test, pci_is_pcie(pdev));
 
 	kunit_pci_take_count(t.pf);
 	pci_read_config_dword(pdev, PCI_VENDOR_ID, &id);

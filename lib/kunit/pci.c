@@ -39,6 +39,7 @@
 #include <kunit/test.h>
 
 #define PCIE	0x40			/* offset of the PCIe capability */
+#define CAPS	0x80			/* offset of what kunit_pci_add_cap() adds */
 #define SRIOV	PCI_CFG_SPACE_SIZE	/* offset of the SR-IOV capability */
 
 /* That a slot of this file can have, but for DLLSC: same bits to enable them */
@@ -61,6 +62,7 @@ struct kunit_pci_fn {
 	unsigned int yank_after;	/* how many accesses, 0: not at all */
 	struct pci_dev *notice;		/* to be marked then, or NULL */
 	struct kunit_pci_bar bars[PCI_STD_NUM_BARS];
+	unsigned int caps_size;		/* of those at CAPS */
 	/* Of a port: is a card in its slot, does it train, is there a way to it? */
 	bool present, trained, open;
 	unsigned int rrs, reset_rrs;
@@ -1071,6 +1073,26 @@ void kunit_pci_add_bar(struct kunit_pci_fn *fn, unsigned int bar, u32 size,
 	cfg_writable(fn, PCI_BASE_ADDRESS_0 + 4 * bar, ~(size - 1));
 }
 EXPORT_SYMBOL_GPL(kunit_pci_add_bar);
+
+/**
+ * kunit_pci_add_cap() - Add a capability to a fake function
+ * @fn: fake function, not probed yet
+ * @cap: the capability, from its ID on; what leads to the next one is filled in
+ * @size: in bytes; there are 128 for all that are added
+ *
+ * It is read-only.
+ */
+void kunit_pci_add_cap(struct kunit_pci_fn *fn, const void *cap, unsigned int size)
+{
+	unsigned int pos = CAPS + fn->caps_size;
+
+	KUNIT_ASSERT_LE(fn->host->test, pos + size, PCI_CFG_SPACE_SIZE);
+	memcpy(fn->cfg + pos, cap, size);
+	fn->cfg[pos + PCI_CAP_LIST_NEXT] = fn->cfg[PCI_CAPABILITY_LIST];
+	fn->cfg[PCI_CAPABILITY_LIST] = pos;
+	fn->caps_size += ALIGN(size, 4);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_cap);
 
 /**
  * kunit_pci_vf() - Find a Virtual Function of a fake endpoint

@@ -8,6 +8,7 @@
 #include <linux/device.h>
 #include <linux/err.h>
 #include <linux/jiffies.h>
+#include <linux/minmax.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/sizes.h>
@@ -48,7 +49,7 @@ struct access_ctx {
 	/* What its driver has got, and has seen since the device is gone */
 	int tables;
 	unsigned int reads, ones;
-	u32 size;
+	u32 size, largest;		/* as read, and ever relied on */
 };
 
 static u64 access_dev_read(void *priv, unsigned int offset, unsigned int size)
@@ -127,7 +128,7 @@ static int access_wait(struct access_card *card, u32 mask, u32 status)
 		if ((val & mask) == status)
 			return 0;
 		if (i < 10)
-			udelay(10);
+			udelay(5);
 		else
 			msleep(20);
 	}
@@ -148,6 +149,7 @@ static int access_start(struct access_card *card)
 	ctx->size = access_read(card, ACCESS_SIZE);
 	if (ctx->size > MAX_SIZE)
 		return -EIO;
+	ctx->largest = max(ctx->largest, ctx->size);
 	card->table = kcalloc(ctx->size, sizeof(*card->table), GFP_KERNEL);
 	if (!card->table)
 		return -ENOMEM;
@@ -391,6 +393,7 @@ static void test_all_ones_size(struct kunit *test)
 	ctx->yank_at_size = true;
 	access_run(ctx, pdev, access_do_probe, 0);
 	KUNIT_EXPECT_EQ(test, ctx->size, ~0);
+	KUNIT_EXPECT_LE(test, ctx->largest, MAX_SIZE);
 	KUNIT_EXPECT_NULL(test, pdev->dev.driver);
 	KUNIT_EXPECT_GT(test, ctx->reads, 0);
 	access_remove_card(ctx, pdev, 0);
