@@ -2,25 +2,33 @@
 /*
  * Fake PCI host bridge for KUnit
  *
- * The host bridge, and whatever is put below it, exists in config space only:
- * there are no BARs and no interrupts.  It is enumerated by the PCI core like
- * any other, in a domain of its own.
+ * The host bridge, and whatever is put below it, exists in config space and,
+ * on UML, in BARs only.  It is enumerated by the PCI core like any other, in a
+ * domain of its own.
  */
 
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/interrupt.h>
+#include <linux/ioport.h>
+#include <linux/irq.h>
+#include <linux/irq_work.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
+#include <linux/log2.h>
+#include <linux/logic_iomem.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mount.h>
+#include <linux/mutex.h>
 #include <linux/numa.h>
 #include <linux/pci.h>
 #include <linux/pci-ecam.h>
 #include <linux/pci_regs.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/unaligned.h>
@@ -31,7 +39,22 @@
 #include <kunit/test.h>
 
 #define PCIE	0x40			/* offset of the PCIe capability */
-#define SRIOV	PCI_CFG_SPACE_SIZE	/* offset of the SR-IOV capability */
+#define CAPS	0x80			/* offset of what kunit_pci_add_cap() adds */
+/* Offsets of extended capabilities, the first of which is always there */
+#define SRIOV	PCI_CFG_SPACE_SIZE
+#define AER	(SRIOV + 0x40)
+#define DPC	(AER + 0x40)
+
+#define DPC_TRIGGERS	(PCI_EXP_DPC_CTL_EN_FATAL | PCI_EXP_DPC_CTL_EN_NONFATAL)
+
+/* That a slot of this file can have, but for DLLSC: same bits to enable them */
+#define SLOT_EVENTS	(PCI_EXP_SLTSTA_ABP | PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_CC)
+
+struct kunit_pci_bar {
+	u32 size;			/* 0: there is none */
+	const struct kunit_pci_bar_ops *ops;
+	void *priv;
+};
 
 struct kunit_pci_fn {
 	struct list_head node;
@@ -41,9 +64,16 @@ struct kunit_pci_fn {
 	unsigned int id;		/* number of the VF */
 	unsigned int devfn;		/* unless a VF */
 	bool gone;
+	unsigned int yank_after;	/* how many accesses, 0: not at all */
+	struct pci_dev *notice;		/* to be marked then, or NULL */
+	struct kunit_pci_bar bars[PCI_STD_NUM_BARS];
+	unsigned int caps_size;		/* of those at CAPS */
 	/* Of a port: is a card in its slot, does it train, is there a way to it? */
 	bool present, trained, open;
 	unsigned int rrs, reset_rrs;
+	unsigned int irq;		/* 0 if it has no INTx */
+	bool irq_masked, intx;
+	struct irq_work irq_work;
 	struct kunit_pci_count count;
 	u8 cfg[PCI_CFG_SPACE_EXP_SIZE];
 	u8 writable[PCI_CFG_SPACE_EXP_SIZE];
@@ -62,6 +92,7 @@ struct kunit_pci_host {
 	struct completion *released;	/* NULL: given up waiting for it */
 	raw_spinlock_t lock;
 	struct list_head fns;
+	struct kunit_pci_window *window;	/* NULL if there are no BARs */
 };
 
 /*
@@ -154,6 +185,12 @@ static bool is_upstream(struct kunit_pci_fn *fn)
 		PCI_EXP_TYPE_UPSTREAM;
 }
 
+/* May @fn be at the upper end of a link? */
+static bool is_downstream(struct kunit_pci_fn *fn)
+{
+	return is_bridge(fn) && !is_upstream(fn);
+}
+
 static bool has_slot(struct kunit_pci_fn *fn)
 {
 	return cfg_get16(fn, PCIE + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_SLOT;
@@ -178,6 +215,14 @@ static bool fn_gone(struct kunit_pci_fn *fn)
 	return false;
 }
 
+/* Does whoever reads the Vendor ID of @fn see that it is RRS? */
+static bool rrs_visible(struct kunit_pci_fn *fn)
+{
+	while (fn->port)
+		fn = fn->port;
+	return cfg_get16(fn, PCIE + PCI_EXP_RTCTL) & PCI_EXP_RTCTL_RRS_SVE;
+}
+
 static struct kunit_pci_fn *find_fn(struct pci_bus *bus, unsigned int devfn)
 {
 	struct kunit_pci_host *host = bus_to_host(bus);
@@ -190,6 +235,74 @@ static struct kunit_pci_fn *find_fn(struct pci_bus *bus, unsigned int devfn)
 	return NULL;
 }
 
+/* Is INTx of @fn asserted? */
+static bool fn_interrupts(struct kunit_pci_fn *fn)
+{
+	u16 ctl = cfg_get16(fn, PCIE + PCI_EXP_SLTCTL);
+	u16 sta = cfg_get16(fn, PCIE + PCI_EXP_SLTSTA);
+
+	if (fn_gone(fn) || cfg_get16(fn, PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE)
+		return false;
+	if (ctl & PCI_EXP_SLTCTL_HPIE &&
+	    (ctl & sta & SLOT_EVENTS ||
+	     (ctl & PCI_EXP_SLTCTL_DLLSCE && sta & PCI_EXP_SLTSTA_DLLSC)))
+		return true;
+
+	ctl = cfg_get16(fn, AER + PCI_ERR_ROOT_COMMAND);
+	sta = cfg_get16(fn, AER + PCI_ERR_ROOT_STATUS);
+	if ((ctl & PCI_ERR_ROOT_CMD_NONFATAL_EN && sta & PCI_ERR_ROOT_NONFATAL_RCV) ||
+	    (ctl & PCI_ERR_ROOT_CMD_FATAL_EN && sta & PCI_ERR_ROOT_FATAL_RCV))
+		return true;
+
+	ctl = cfg_get16(fn, DPC + PCI_EXP_DPC_CTL);
+	sta = cfg_get16(fn, DPC + PCI_EXP_DPC_STATUS);
+	if (ctl & PCI_EXP_DPC_CTL_INT_EN && sta & PCI_EXP_DPC_STATUS_INTERRUPT)
+		return true;
+	return fn->intx;
+}
+
+/* INTx is level-triggered: to be called when something changes that it depends on */
+static void update_irq(struct kunit_pci_fn *fn)
+{
+	if (fn->irq && !fn->irq_masked && fn_interrupts(fn))
+		irq_work_queue(&fn->irq_work);
+}
+
+/* In hardirq context, with no lock held, as handlers have it */
+static void raise_irq(struct irq_work *work)
+{
+	struct kunit_pci_fn *fn = container_of(work, struct kunit_pci_fn, irq_work);
+	bool raise;
+
+	scoped_guard(raw_spinlock_irqsave, &fn->host->lock)
+		raise = !fn->irq_masked && fn_interrupts(fn);
+	if (raise)
+		generic_handle_irq(fn->irq);
+}
+
+static void kunit_pci_irq_mask(struct irq_data *data)
+{
+	struct kunit_pci_fn *fn = irq_data_get_irq_chip_data(data);
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->irq_masked = true;
+}
+
+static void kunit_pci_irq_unmask(struct irq_data *data)
+{
+	struct kunit_pci_fn *fn = irq_data_get_irq_chip_data(data);
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->irq_masked = false;
+	update_irq(fn);
+}
+
+static struct irq_chip kunit_pci_irq_chip = {
+	.name = "kunit-pci",
+	.irq_mask = kunit_pci_irq_mask,
+	.irq_unmask = kunit_pci_irq_unmask,
+};
+
 static void fn_reset(struct kunit_pci_fn *fn)
 {
 	int i;
@@ -198,7 +311,11 @@ static void fn_reset(struct kunit_pci_fn *fn)
 		fn->cfg[i] &= ~fn->writable[i];
 	if (is_bridge(fn))
 		cfg_set16(fn, PCI_MEMORY_BASE, PCI_MEMORY_RANGE_MASK & 0xffff);
+	for (i = 0; i < PCI_STD_NUM_BARS; i++)
+		if (fn->bars[i].size && fn->bars[i].ops->reset)
+			fn->bars[i].ops->reset(fn->bars[i].priv);
 	fn->rrs = fn->reset_rrs;
+	fn->intx = false;
 }
 
 /* Bring the status of a port up to date; has the way to what is below gone? */
@@ -211,7 +328,8 @@ static bool port_closes(struct kunit_pci_fn *port)
 	port->open = port->present && port->trained &&
 		!(cfg_get16(port, PCI_BRIDGE_CONTROL) & PCI_BRIDGE_CTL_BUS_RESET) &&
 		!(cfg_get16(port, PCIE + PCI_EXP_LNKCTL) & PCI_EXP_LNKCTL_LD) &&
-		!(cfg_get16(port, PCIE + PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PWR_OFF);
+		!(cfg_get16(port, PCIE + PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PWR_OFF) &&
+		!(cfg_get16(port, DPC + PCI_EXP_DPC_STATUS) & PCI_EXP_DPC_STATUS_TRIGGER);
 
 	if (port->open != was_open) {
 		if (cfg_get32(port, PCIE + PCI_EXP_LNKCAP) & PCI_EXP_LNKCAP_DLLLARC)
@@ -224,6 +342,7 @@ static bool port_closes(struct kunit_pci_fn *port)
 	cfg_set16(port, PCIE + PCI_EXP_LNKSTA, lnksta);
 	if (has_slot(port))
 		cfg_set16(port, PCIE + PCI_EXP_SLTSTA, sltsta);
+	update_irq(port);
 	return was_open && !port->open;
 }
 
@@ -241,6 +360,20 @@ static void port_update(struct kunit_pci_fn *port)
 		if (is_bridge(fn))
 			port_closes(fn);
 	}
+}
+
+/* Have @port take its link down until DPC Trigger Status is cleared */
+static void contain(struct kunit_pci_fn *port, u16 reason, u16 source)
+{
+	u16 status = cfg_get16(port, DPC + PCI_EXP_DPC_STATUS);
+
+	if (status & PCI_EXP_DPC_STATUS_TRIGGER)
+		return;
+	status &= ~(PCI_EXP_DPC_STATUS_TRIGGER_RSN | PCI_EXP_DPC_STATUS_TRIGGER_RSN_EXT);
+	status |= PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT | reason;
+	cfg_set16(port, DPC + PCI_EXP_DPC_STATUS, status);
+	cfg_set16(port, DPC + PCI_EXP_DPC_SOURCE_ID, source);
+	port_update(port);
 }
 
 /* What else a write does than to set bits */
@@ -264,6 +397,33 @@ static void write_effects(struct kunit_pci_fn *fn, int where, int size, u32 val)
 	port_update(fn);
 }
 
+/* A card comes or goes, along with the link to it if there is one */
+static void set_card(struct kunit_pci_fn *fn, bool there)
+{
+	struct kunit_pci_fn *f;
+
+	fn->gone = !there;
+	fn->yank_after = 0;
+	if (fn->port && !is_upstream(fn->port)) {
+		fn->port->present = there;
+		fn->port->trained = there;
+		port_closes(fn->port);
+	}
+	/* Those of the card can be heard again */
+	list_for_each_entry(f, &fn->host->fns, node)
+		update_irq(f);
+}
+
+/* Of config space or of a BAR; the one that @fn is yanked at is not answered */
+static void fn_accessed(struct kunit_pci_fn *fn)
+{
+	if (!fn->yank_after || --fn->yank_after)
+		return;
+	set_card(fn, false);
+	if (fn->notice)
+		WRITE_ONCE(fn->notice->error_state, pci_channel_io_perm_failure);
+}
+
 static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
 			  int size, u32 *val)
 {
@@ -276,13 +436,14 @@ static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_SUCCESSFUL;
 
 	fn->count.reads++;
+	fn_accessed(fn);
 	if (fn_gone(fn))
 		return PCIBIOS_SUCCESSFUL;
 	if (fn->rrs) {
 		fn->count.rrs++;
 		if (fn->rrs != KUNIT_PCI_RRS_FOREVER)
 			fn->rrs--;
-		if (where == PCI_VENDOR_ID)
+		if (where == PCI_VENDOR_ID && rrs_visible(fn))
 			*val = 0xffff0000 | PCI_VENDOR_ID_PCI_SIG;
 		return PCIBIOS_SUCCESSFUL;
 	}
@@ -303,6 +464,7 @@ static int kunit_pci_write(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_SUCCESSFUL;
 
 	fn->count.writes++;
+	fn_accessed(fn);
 	if (fn_gone(fn) || fn->rrs)
 		return PCIBIOS_SUCCESSFUL;
 
@@ -313,6 +475,7 @@ static int kunit_pci_write(struct pci_bus *bus, unsigned int devfn, int where,
 		fn->cfg[where + i] = (fn->cfg[where + i] & ~mask) | (byte & mask);
 	}
 	write_effects(fn, where, size, val);
+	update_irq(fn);
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -321,13 +484,197 @@ static struct pci_ops kunit_pci_ops = {
 	.write = kunit_pci_write,
 };
 
+/* What logic_iomem lets one mapping have: none reaches into two windows */
+#define WINDOW_SIZE	SZ_16M
+#define NR_WINDOWS	8
+#define WINDOWS_START	0xe0000000
+
+/*
+ * Each host with BARs has one of these to itself.  logic_iomem can't give back
+ * what it was given, so all of them stay for good, and are used again.
+ */
+struct kunit_pci_window {
+	struct resource res;
+	struct kunit_pci_host *host;
+	unsigned int mappings;
+};
+
+static struct kunit_pci_window windows[NR_WINDOWS];
+static DEFINE_RAW_SPINLOCK(windows_lock);
+
+/* Does an access to @addr get past the ports above @fn, and is it taken? */
+static bool fn_decodes(struct kunit_pci_fn *fn, u32 addr)
+{
+	struct kunit_pci_fn *port;
+
+	if (!(cfg_get16(fn, PCI_COMMAND) & PCI_COMMAND_MEMORY))
+		return false;
+	for (port = fn->port; port; port = port->port)
+		if (!(cfg_get16(port, PCI_COMMAND) & PCI_COMMAND_MEMORY) ||
+		    addr >> 20 < cfg_get16(port, PCI_MEMORY_BASE) >> 4 ||
+		    addr >> 20 > cfg_get16(port, PCI_MEMORY_LIMIT) >> 4)
+			return false;
+	return true;
+}
+
+/* The BAR that answers, NULL if none does; @offset becomes that in the BAR */
+static struct kunit_pci_bar *mmio_access(struct kunit_pci_window *window,
+					 unsigned int *offset, bool write)
+{
+	u32 addr = WINDOWS_START + (window - windows) * WINDOW_SIZE + *offset;
+	struct kunit_pci_host *host;
+	struct kunit_pci_fn *fn;
+	u32 base;
+	int i;
+
+	guard(raw_spinlock_irqsave)(&windows_lock);
+	host = window->host;
+	if (!host)
+		return NULL;
+	guard(raw_spinlock)(&host->lock);
+	list_for_each_entry(fn, &host->fns, node) {
+		for (i = 0; i < PCI_STD_NUM_BARS; i++) {
+			base = cfg_get32(fn, PCI_BASE_ADDRESS_0 + 4 * i);
+			if (addr - base >= fn->bars[i].size)
+				continue;
+			if (write)
+				fn->count.mmio_writes++;
+			else
+				fn->count.mmio_reads++;
+			fn_accessed(fn);
+			if (fn_gone(fn) || fn->rrs || !fn_decodes(fn, addr))
+				return NULL;
+			*offset = addr - base;
+			return &fn->bars[i];
+		}
+	}
+	return NULL;
+}
+
+static unsigned long mmio_read(void *priv, unsigned int offset, int size)
+{
+	struct kunit_pci_bar *bar = mmio_access(priv, &offset, false);
+
+	return bar ? bar->ops->read(bar->priv, offset, size) : ~0UL;
+}
+
+static void mmio_write(void *priv, unsigned int offset, int size, unsigned long val)
+{
+	struct kunit_pci_bar *bar = mmio_access(priv, &offset, true);
+
+	if (bar)
+		bar->ops->write(bar->priv, offset, size, val);
+}
+
+static void mmio_unmap(void *priv)
+{
+	struct kunit_pci_window *window = priv;
+
+	guard(raw_spinlock_irqsave)(&windows_lock);
+	window->mappings--;
+}
+
+static const struct logic_iomem_ops mmio_ops = {
+	.read = mmio_read,
+	.write = mmio_write,
+	.unmap = mmio_unmap,
+};
+
+static long mmio_map(unsigned long offset, size_t size,
+		     const struct logic_iomem_ops **ops, void **priv)
+{
+	struct kunit_pci_window *window = &windows[offset / WINDOW_SIZE];
+
+	offset %= WINDOW_SIZE;
+	if (offset + size > WINDOW_SIZE)
+		return -EINVAL;
+	guard(raw_spinlock_irqsave)(&windows_lock);
+	window->mappings++;
+	*ops = &mmio_ops;
+	*priv = window;
+	return offset;
+}
+
+static const struct logic_iomem_region_ops mmio_region_ops = {
+	.map = mmio_map,
+};
+
+static struct resource *windows_get(void)
+{
+	static struct resource iomem =
+		DEFINE_RES_MEM_NAMED(WINDOWS_START, NR_WINDOWS * WINDOW_SIZE, "KUnit PCI");
+	static DEFINE_MUTEX(lock);
+	static bool registered;
+
+	guard(mutex)(&lock);
+	if (!registered) {
+		if (logic_iomem_add_region(&iomem, &mmio_region_ops))
+			return NULL;
+		__module_get(THIS_MODULE);
+		registered = true;
+	}
+	return &iomem;
+}
+
+static bool host_get_window(struct kunit_pci_host *host)
+{
+	struct resource *iomem = windows_get();
+	struct kunit_pci_window *window;
+
+	if (!iomem)
+		return false;
+	scoped_guard(raw_spinlock_irqsave, &windows_lock) {
+		for (window = windows; window < windows + NR_WINDOWS; window++)
+			if (!window->host && !window->mappings)
+				break;
+		if (window == windows + NR_WINDOWS)
+			return false;
+		window->host = host;
+	}
+	host->window = window;
+	window->res = DEFINE_RES_MEM_NAMED(WINDOWS_START + (window - windows) * WINDOW_SIZE,
+					   WINDOW_SIZE, "KUnit PCI host");
+	if (request_resource(iomem, &window->res))
+		return false;
+	pci_add_resource(&pci_host_bridge_from_priv(host)->windows, &window->res);
+	return true;
+}
+
+static void host_put_window(struct kunit_pci_host *host)
+{
+	struct kunit_pci_window *window = host->window;
+
+	if (!window)
+		return;
+	if (window->res.parent)
+		release_resource(&window->res);
+	guard(raw_spinlock_irqsave)(&windows_lock);
+	window->host = NULL;
+}
+
+static int kunit_pci_map_irq(const struct pci_dev *pdev, u8 slot, u8 pin)
+{
+	struct kunit_pci_host *host = bus_to_host(pdev->bus);
+	struct kunit_pci_fn *fn;
+
+	guard(raw_spinlock_irqsave)(&host->lock);
+	fn = find_fn(pdev->bus, pdev->devfn);
+	return fn && fn->irq ? fn->irq : -1;
+}
+
 static void kunit_pci_release(struct pci_host_bridge *bridge)
 {
 	struct kunit_pci_host *host = pci_host_bridge_priv(bridge);
 	struct kunit_pci_fn *fn, *next;
 
-	list_for_each_entry_safe(fn, next, &host->fns, node)
+	host_put_window(host);
+	list_for_each_entry_safe(fn, next, &host->fns, node) {
+		if (fn->irq) {
+			irq_work_sync(&fn->irq_work);
+			irq_free_desc(fn->irq);
+		}
 		kvfree(fn);
+	}
 
 	guard(spinlock)(&release_lock);
 	if (host->released)
@@ -395,6 +742,7 @@ static void kunit_pci_remove_host(void *data)
 	struct kunit_pci_host *host = data;
 	struct pci_host_bridge *bridge = pci_host_bridge_from_priv(host);
 	DECLARE_COMPLETION_ONSTACK(released);
+	struct kunit_pci_window *window = host->window;
 	struct kunit_pci_thread *thread;
 	struct kunit *test = host->test;
 
@@ -415,8 +763,11 @@ static void kunit_pci_remove_host(void *data)
 	}
 	host->released = &released;
 	pci_free_host_bridge(bridge);
-	if (wait_for_completion_timeout(&released, RELEASE_TIME))
+	if (wait_for_completion_timeout(&released, RELEASE_TIME)) {
+		if (window && READ_ONCE(window->mappings))
+			KUNIT_FAIL(test, "fake PCI host: a mapping of a BAR has leaked");
 		return;
+	}
 
 	scoped_guard(spinlock, &release_lock) {
 		if (completion_done(&released))
@@ -434,8 +785,8 @@ static void kunit_pci_remove_host(void *data)
  *
  * When the test completes, the host bridge is removed along with all that is
  * below it.  If a device, a bus or the bridge itself survives that because a
- * reference has leaked, the test fails.  So it does if the removal does not
- * end; as that may have the lock without which nothing else can be removed,
+ * reference has leaked, or a BAR is still mapped, the test fails.  So it does
+ * if the removal does not end; as that may have the lock without which nothing else can be removed,
  * no more host can be allocated from then on.
  *
  * This, and whatever adds to the host or probes it, aborts the test on failure.
@@ -483,6 +834,7 @@ struct kunit_pci_host *kunit_pci_alloc_host(struct kunit *test)
 	INIT_LIST_HEAD(&host->fns);
 	bridge->ops = &kunit_pci_ops;
 	bridge->sysdata = &host->sysdata;
+	bridge->map_irq = kunit_pci_map_irq;
 	pci_set_host_bridge_release(bridge, kunit_pci_release, NULL);
 
 	domain = pci_bus_find_emul_domain_nr(0, 0x10000, INT_MAX);
@@ -567,13 +919,43 @@ static struct kunit_pci_fn *add_fn(struct kunit_pci_host *host,
 	return fn;
 }
 
+/* One for each function, unlike on most hardware */
+static void add_intx(struct kunit_pci_fn *fn)
+{
+	int irq = irq_alloc_desc(NUMA_NO_NODE);
+
+	KUNIT_ASSERT_GT(fn->host->test, irq, 0);
+	fn->irq = irq;
+	fn->irq_masked = true;
+	fn->irq_work = IRQ_WORK_INIT_HARD(raise_irq);
+	irq_set_chip_and_handler(irq, &kunit_pci_irq_chip, handle_level_irq);
+	irq_set_chip_data(irq, fn);
+	irq_modify_status(irq, IRQ_NOREQUEST, IRQ_NOPROBE);
+
+	fn->cfg[PCI_INTERRUPT_PIN] = 1;
+	fn->writable[PCI_INTERRUPT_LINE] = 0xff;
+}
+
+static void add_ext_cap(struct kunit_pci_fn *fn, int where, u16 id, u8 version)
+{
+	int pos = PCI_CFG_SPACE_SIZE;
+
+	cfg_set32(fn, where, cfg_get32(fn, where) | version << 16 | id);
+	if (where == pos)
+		return;
+	while (PCI_EXT_CAP_NEXT(cfg_get32(fn, pos)))
+		pos = PCI_EXT_CAP_NEXT(cfg_get32(fn, pos));
+	cfg_set32(fn, pos, cfg_get32(fn, pos) | where << 20);
+}
+
 /**
  * kunit_pci_add_endpoint() - Add an endpoint to a fake host
  * @host: fake host, not probed yet
  * @port: port above the endpoint, or NULL for the root bus
  * @devfn: device and function number; function 0 has to be the first one
  *
- * The endpoint can do Function Level Reset.
+ * The endpoint can do Function Level Reset, and has INTx: see
+ * kunit_pci_set_intx().
  *
  * Return: the endpoint.
  */
@@ -585,6 +967,7 @@ struct kunit_pci_fn *kunit_pci_add_endpoint(struct kunit_pci_host *host,
 
 	fn = add_fn(host, port, devfn,
 		    port ? PCI_EXP_TYPE_ENDPOINT : PCI_EXP_TYPE_RC_END);
+	add_intx(fn);
 	cfg_set32(fn, PCIE + PCI_EXP_DEVCAP,
 		  PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR);
 	if (PCI_FUNC(devfn))
@@ -615,6 +998,7 @@ struct kunit_pci_fn *kunit_pci_add_port(struct kunit_pci_host *host,
 {
 	struct kunit_pci_fn *fn = add_fn(host, port, devfn, type);
 
+	add_intx(fn);
 	cfg_set16(fn, PCI_DEVICE_ID, KUNIT_PCI_PORT);
 	cfg_set16(fn, PCI_CLASS_DEVICE, PCI_CLASS_BRIDGE_PCI);
 	fn->cfg[PCI_HEADER_TYPE] = PCI_HEADER_TYPE_BRIDGE;
@@ -649,8 +1033,9 @@ EXPORT_SYMBOL_GPL(kunit_pci_add_port);
  *	  and %PCI_EXP_SLTCAP_PIP (indicators), %PCI_EXP_SLTCAP_NCCS (it does not
  *	  say when a command is completed)
  *
- * The slot allows for surprise removal and does not interrupt: pciehp has to
- * poll.  Commands are completed at once.
+ * The slot allows for surprise removal.  Commands are completed at once.
+ * Events interrupt as far as Slot Control enables that, so pciehp works with
+ * and without pciehp_poll_mode.
  */
 void kunit_pci_add_slot(struct kunit_pci_fn *port, u32 caps)
 {
@@ -689,7 +1074,7 @@ void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
 	struct kunit_pci_fn *vf;
 	unsigned int i;
 
-	cfg_set32(pf, SRIOV, PCI_EXT_CAP_ID_SRIOV | 1 << 16);
+	add_ext_cap(pf, SRIOV, PCI_EXT_CAP_ID_SRIOV, 1);
 	cfg_writable(pf, SRIOV + PCI_SRIOV_CTRL,
 		     PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
 	cfg_set16(pf, SRIOV + PCI_SRIOV_INITIAL_VF, num);
@@ -710,6 +1095,99 @@ void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
 	}
 }
 EXPORT_SYMBOL_GPL(kunit_pci_add_sriov);
+
+/**
+ * kunit_pci_add_bar() - Add a BAR to a fake endpoint
+ * @fn: endpoint, not probed yet
+ * @bar: number of the BAR, from 0
+ * @size: in bytes, a power of 2 from 16 to 1 MiB
+ * @ops: what is behind it
+ * @priv: argument of @ops
+ *
+ * It is of 32 bits, and not prefetchable.  The PCI core assigns its address, and
+ * drivers map it, as of any device.  It reads as all-ones and ignores writes
+ * while @fn is gone, or is not ready, does not decode memory, or a port above it
+ * does not let the access through.
+ *
+ * MMIO can be emulated on UML only.  Elsewhere the test is skipped.
+ */
+void kunit_pci_add_bar(struct kunit_pci_fn *fn, unsigned int bar, u32 size,
+		       const struct kunit_pci_bar_ops *ops, void *priv)
+{
+	struct kunit *test = fn->host->test;
+
+	if (!IS_ENABLED(CONFIG_INDIRECT_IOMEM))
+		kunit_skip(test, "fake PCI host: it has BARs on UML only");
+	KUNIT_ASSERT_FALSE(test, is_bridge(fn));
+	KUNIT_ASSERT_LT(test, bar, PCI_STD_NUM_BARS);
+	KUNIT_ASSERT_TRUE(test, is_power_of_2(size) && size >= 16 && size <= SZ_1M);
+	if (!fn->host->window)
+		KUNIT_ASSERT_TRUE(test, host_get_window(fn->host));
+
+	fn->bars[bar].size = size;
+	fn->bars[bar].ops = ops;
+	fn->bars[bar].priv = priv;
+	cfg_writable(fn, PCI_BASE_ADDRESS_0 + 4 * bar, ~(size - 1));
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_bar);
+
+/**
+ * kunit_pci_add_cap() - Add a capability to a fake function
+ * @fn: fake function, not probed yet
+ * @cap: the capability, from its ID on; what leads to the next one is filled in
+ * @size: in bytes; there are 128 for all that are added
+ *
+ * It is read-only.
+ */
+void kunit_pci_add_cap(struct kunit_pci_fn *fn, const void *cap, unsigned int size)
+{
+	unsigned int pos = CAPS + fn->caps_size;
+
+	KUNIT_ASSERT_LE(fn->host->test, pos + size, PCI_CFG_SPACE_SIZE);
+	memcpy(fn->cfg + pos, cap, size);
+	fn->cfg[pos + PCI_CAP_LIST_NEXT] = fn->cfg[PCI_CAPABILITY_LIST];
+	fn->cfg[PCI_CAPABILITY_LIST] = pos;
+	fn->caps_size += ALIGN(size, 4);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_cap);
+
+/**
+ * kunit_pci_add_aer() - Give a fake function Advanced Error Reporting
+ * @fn: endpoint or port, not probed yet
+ *
+ * A Root Port interrupts when it gets to know of an error.  It has to have AER
+ * for recovery by aer.c, the function that reports the error should.
+ */
+void kunit_pci_add_aer(struct kunit_pci_fn *fn)
+{
+	add_ext_cap(fn, AER, PCI_EXT_CAP_ID_ERR, 2);
+	memset(fn->w1c + AER + PCI_ERR_UNCOR_STATUS, 0xff, 4);
+	if (fn->port || !is_bridge(fn))
+		return;
+	cfg_writable(fn, AER + PCI_ERR_ROOT_COMMAND, PCI_ERR_ROOT_CMD_COR_EN |
+		     PCI_ERR_ROOT_CMD_NONFATAL_EN | PCI_ERR_ROOT_CMD_FATAL_EN);
+	fn->w1c[AER + PCI_ERR_ROOT_STATUS] = 0x7f;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_aer);
+
+/**
+ * kunit_pci_add_dpc() - Give a fake port Downstream Port Containment
+ * @port: Root Port or Downstream Port, not probed yet
+ *
+ * The port has no RP Extensions.  For what triggers DPC, as far as DPC Control
+ * enables it, see kunit_pci_report_error() and kunit_pci_trigger_dpc().
+ */
+void kunit_pci_add_dpc(struct kunit_pci_fn *port)
+{
+	add_ext_cap(port, DPC, PCI_EXT_CAP_ID_DPC, 1);
+	cfg_set16(port, DPC + PCI_EXP_DPC_CAP, PCI_EXP_DPC_CAP_SW_TRIGGER |
+		  PCI_EXP_DPC_CAP_DL_ACTIVE);
+	put_unaligned_le16(DPC_TRIGGERS | PCI_EXP_DPC_CTL_INT_EN,
+			   port->writable + DPC + PCI_EXP_DPC_CTL);
+	port->w1c[DPC + PCI_EXP_DPC_STATUS] =
+		PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_dpc);
 
 /**
  * kunit_pci_vf() - Find a Virtual Function of a fake endpoint
@@ -759,17 +1237,6 @@ struct pci_dev *kunit_pci_get_dev(struct kunit *test, struct kunit_pci_fn *fn)
 }
 EXPORT_SYMBOL_GPL(kunit_pci_get_dev);
 
-/* A card comes or goes, along with the link to it if there is one */
-static void set_card(struct kunit_pci_fn *fn, bool there)
-{
-	fn->gone = !there;
-	if (!fn->port || is_upstream(fn->port))
-		return;
-	fn->port->present = there;
-	fn->port->trained = there;
-	port_closes(fn->port);
-}
-
 /**
  * kunit_pci_yank() - Remove a fake function by surprise
  * @fn: fake function
@@ -784,6 +1251,40 @@ void kunit_pci_yank(struct kunit_pci_fn *fn)
 	set_card(fn, false);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_yank);
+
+/**
+ * kunit_pci_yank_after() - Remove a fake function by surprise at an access
+ * @fn: fake function
+ * @n: number of the access, counted from 1 for the next one; 0 to call it off
+ * @notice: device to be marked as disconnected at the same time, or NULL
+ *
+ * Accesses are those of the config space of @fn and of its BARs alike, in the
+ * order in which they come.  Access @n is the first one that is not answered.
+ * kunit_pci_yanked() tells whether it has come.
+ *
+ * With @notice, it is as with a hotplug driver that is as quick as can be.
+ */
+void kunit_pci_yank_after(struct kunit_pci_fn *fn, unsigned int n,
+			  struct pci_dev *notice)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->yank_after = n;
+	fn->notice = notice;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_yank_after);
+
+/**
+ * kunit_pci_yanked() - Has a fake function been removed by surprise?
+ * @fn: fake function
+ *
+ * Return: true if so, and it is not back.
+ */
+bool kunit_pci_yanked(struct kunit_pci_fn *fn)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	return fn->gone;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_yanked);
 
 /**
  * kunit_pci_restore() - Let a yanked fake function answer again
@@ -845,6 +1346,7 @@ void kunit_pci_glitch_presence(struct kunit_pci_fn *port)
 	guard(raw_spinlock_irqsave)(&port->host->lock);
 	cfg_set16(port, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDC |
 		  cfg_get16(port, PCIE + PCI_EXP_SLTSTA));
+	update_irq(port);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_glitch_presence);
 
@@ -857,6 +1359,7 @@ void kunit_pci_press_button(struct kunit_pci_fn *port)
 	guard(raw_spinlock_irqsave)(&port->host->lock);
 	cfg_set16(port, PCIE + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_ABP |
 		  cfg_get16(port, PCIE + PCI_EXP_SLTSTA));
+	update_irq(port);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_press_button);
 
@@ -874,12 +1377,110 @@ bool kunit_pci_powered(struct kunit_pci_fn *port)
 EXPORT_SYMBOL_GPL(kunit_pci_powered);
 
 /**
+ * kunit_pci_set_intx() - Have a fake function assert INTx
+ * @fn: endpoint or port
+ * @on: whether it has a reason to
+ *
+ * The handler is called, again and again, until the reason is gone.  It is not
+ * called while the function is out of reach or has Interrupt Disable set.  A
+ * reset takes the reason away.
+ *
+ * Context: Any, with no lock of the fake host held.
+ */
+void kunit_pci_set_intx(struct kunit_pci_fn *fn, bool on)
+{
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	fn->intx = on;
+	update_irq(fn);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_set_intx);
+
+/**
+ * kunit_pci_report_error() - Have a fake function report an uncorrectable error
+ * @fn: endpoint or port
+ * @status: errors, of AER's Uncorrectable Error Status, for instance
+ *	    %PCI_ERR_UNC_COMP_TIME
+ * @fatal: whether they are fatal
+ *
+ * What Device Control does not enable to be reported, is not; nor is anything
+ * by a function that is out of reach.  If there is a port on the way up that has
+ * DPC triggered by such an error, be it @fn itself, it takes its link down.  Else
+ * the Root Port gets to know, if it has AER.
+ */
+void kunit_pci_report_error(struct kunit_pci_fn *fn, u32 status, bool fatal)
+{
+	u16 devsta = fatal ? PCI_EXP_DEVSTA_FED : PCI_EXP_DEVSTA_NFED;
+	u16 enable = fatal ? PCI_EXP_DEVCTL_FERE : PCI_EXP_DEVCTL_NFERE;
+	struct kunit_pci_fn *port, *root = NULL;
+	u32 sever, rstatus;
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	if (fn_gone(fn))
+		return;
+	sever = cfg_get32(fn, AER + PCI_ERR_UNCOR_SEVER) & ~status;
+	if (cfg_get32(fn, AER)) {
+		cfg_set32(fn, AER + PCI_ERR_UNCOR_SEVER, fatal ? sever | status : sever);
+		cfg_set32(fn, AER + PCI_ERR_UNCOR_STATUS, status |
+			  cfg_get32(fn, AER + PCI_ERR_UNCOR_STATUS));
+	}
+	cfg_set16(fn, PCIE + PCI_EXP_DEVSTA, devsta | cfg_get16(fn, PCIE + PCI_EXP_DEVSTA));
+	if (!(cfg_get16(fn, PCIE + PCI_EXP_DEVCTL) & enable))
+		return;
+
+	enable = fatal ? DPC_TRIGGERS : PCI_EXP_DPC_CTL_EN_NONFATAL;
+	for (port = is_downstream(fn) ? fn : fn->port; port; port = port->port) {
+		if (cfg_get16(port, DPC + PCI_EXP_DPC_CTL) & enable) {
+			contain(port, port == fn ? PCI_EXP_DPC_STATUS_TRIGGER_RSN_UNCOR :
+				fatal ? PCI_EXP_DPC_STATUS_TRIGGER_RSN_FE :
+				PCI_EXP_DPC_STATUS_TRIGGER_RSN_NFE, fn_rid(fn));
+			return;
+		}
+		root = port;
+	}
+	if (!root || !cfg_get32(root, AER))
+		return;
+
+	rstatus = cfg_get32(root, AER + PCI_ERR_ROOT_STATUS);
+	if (rstatus & PCI_ERR_ROOT_UNCOR_RCV) {
+		rstatus |= PCI_ERR_ROOT_MULTI_UNCOR_RCV;
+	} else {
+		rstatus |= PCI_ERR_ROOT_UNCOR_RCV;
+		if (fatal)
+			rstatus |= PCI_ERR_ROOT_FIRST_FATAL;
+		cfg_set16(root, AER + PCI_ERR_ROOT_ERR_SRC + 2, fn_rid(fn));
+	}
+	rstatus |= fatal ? PCI_ERR_ROOT_FATAL_RCV : PCI_ERR_ROOT_NONFATAL_RCV;
+	cfg_set32(root, AER + PCI_ERR_ROOT_STATUS, rstatus);
+	update_irq(root);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_report_error);
+
+/**
+ * kunit_pci_trigger_dpc() - Have a fake port contain an error
+ * @port: port with DPC
+ * @reason: of DPC Status, why: %PCI_EXP_DPC_STATUS_TRIGGER_RSN_UNCOR, for
+ *	    instance, or %PCI_EXP_DPC_STATUS_TRIGGER_RSN_IN_EXT with a reason of
+ *	    these
+ *
+ * If DPC Control enables that, the link goes down, which is a reset for all that
+ * is below, and stays so until DPC Trigger Status is cleared.
+ */
+void kunit_pci_trigger_dpc(struct kunit_pci_fn *port, u16 reason)
+{
+	guard(raw_spinlock_irqsave)(&port->host->lock);
+	if (cfg_get16(port, DPC + PCI_EXP_DPC_CTL) & DPC_TRIGGERS)
+		contain(port, reason, 0);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_trigger_dpc);
+
+/**
  * kunit_pci_set_rrs() - Let a fake function answer with Request Retry Status
  * @fn: fake function
  * @n: number of reads to answer so, or KUNIT_PCI_RRS_FOREVER, or 0 to stop
  *
- * As with Configuration RRS Software Visibility: a read of the Vendor ID gives
- * the ID that is reserved for this, other reads all-ones.
+ * If Configuration RRS Software Visibility is enabled in the Root Port above, a
+ * read of the Vendor ID gives the ID that is reserved for this.  Reads give
+ * all-ones otherwise.
  */
 void kunit_pci_set_rrs(struct kunit_pci_fn *fn, unsigned int n)
 {
@@ -920,11 +1521,11 @@ void kunit_pci_set_pending(struct kunit_pci_fn *fn, bool pending)
 EXPORT_SYMBOL_GPL(kunit_pci_set_pending);
 
 /**
- * kunit_pci_take_count() - Count the config accesses of a fake function
+ * kunit_pci_take_count() - Count the accesses of a fake function
  * @fn: fake function
  *
- * Accesses are counted if they have left the PCI core, whether or not anybody
- * answers.
+ * Config accesses are counted if they have left the PCI core, whether or not
+ * anybody answers, and so is MMIO at the address that is in a BAR.
  *
  * Return: the accesses since the previous call.
  */

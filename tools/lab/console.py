@@ -4,6 +4,7 @@
 import re
 
 ECAM = 0xb0000000               # where SeaBIOS puts it on q35
+LINK_DISABLE = 0x10             # in Link Control
 
 # What no kernel may print while a device comes and goes
 SPLAT = re.compile(
@@ -59,6 +60,16 @@ def lost_interrupt(registers, lapics):
         if lost and "HLT=1" in cpus[nr]:
             deaf.add(nr)
     return deaf, notes
+
+
+def link_disabled(lines, port, register):
+    """Was Link Disable of PORT set, whose Link Control is at REGISTER?"""
+    for line in lines:
+        if ((found := re.match(r"pci_cfg_write \S+ (\S+) @(\w+) <- (\w+)", line))
+                and found[1] == port and int(found[2], 16) == register
+                and int(found[3], 16) & LINK_DISABLE):
+            return True
+    return False
 
 
 def count_accesses(lines, bus):

@@ -5,7 +5,7 @@ import asyncio
 import os
 import time
 
-from console import ECAM, count_accesses
+from console import ECAM, count_accesses, link_disabled
 from errors import Failed
 
 PORT, SPARE_PORT = 4, 5         # device numbers on bus 0
@@ -25,7 +25,7 @@ PCI_MEMORY_BASE = 0x20
 PCI_PREF_MEMORY_BASE, PCI_PREF_BASE_UPPER32 = 0x24, 0x28
 PCI_CAPABILITY_LIST = 0x34
 PCI_CAP_ID_EXP = 0x10
-PCI_EXP_SLTCTL = 0x18
+PCI_EXP_LNKCTL, PCI_EXP_SLTCTL = 0x10, 0x18
 SLOT_OFF = 0x700                # power controller off, power indicator off
 BUTTON_PRESSED = 0x1            # in Slot Status
 INDICATOR_ON = 0x100            # of SLOT_INDICATOR: nothing is going on
@@ -58,7 +58,7 @@ class Port:
             cap = await self.config_read("b", cap + 1)
         if not cap:
             raise Failed("the port has no PCI Express capability")
-        self.sltctl = cap + PCI_EXP_SLTCTL
+        self.lnkctl, self.sltctl = cap + PCI_EXP_LNKCTL, cap + PCI_EXP_SLTCTL
 
     async def windows(self):
         """First and last address of the 32 and the 64 bit window"""
@@ -114,6 +114,26 @@ class Port:
             raise Failed("QEMU did not unplug the device at the write of "
                          "Slot Control")
         return when
+
+    async def yank_for_link(self, device=None):
+        """Yank when the guest has set Link Disable, of which QEMU knows nothing
+
+        A DEVICE is there again a moment later, as if it had not left the slot.
+        """
+        event, port = "pci_cfg_write", f"{self.on_bus:02x}:{self.dev:02x}.0"
+        with open(self.m.logfile + ".err", errors="replace") as log:
+            begin = log.seek(0, os.SEEK_END)
+            await self.m.qmp("trace-event-set-state", name=event, enable=True)
+            while not link_disabled(log, port, self.lnkctl):
+                await asyncio.sleep(0.01)
+                log.seek(begin)
+        await self.yank()
+        await self.m.qmp("trace-event-set-state", name=event, enable=False)
+        if device:
+            while self.name not in self.m.deleted:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+            await self.insert(device)
 
     async def insert(self, device):
         """A card, and nothing but that

@@ -42,12 +42,16 @@ struct pciehp_ctx {
 	int poll_time;
 };
 
-/* pciehp polls when the test tells it to, and not at any other time */
+/*
+ * Unless it has interrupts, pciehp polls when the test tells it to, and not at
+ * any other time.
+ */
 #define POLL_TIME	60
 
 static void pciehp_look(struct pciehp_ctx *ctx)
 {
-	wake_up_process(ctx->ctrl->poll_thread);
+	if (ctx->ctrl->poll_thread)
+		wake_up_process(ctx->ctrl->poll_thread);
 	msleep(20);
 }
 
@@ -152,11 +156,9 @@ static void pciehp_restore_poll_mode(void *data)
 	pciehp_poll_time = ctx->poll_time;
 }
 
-static void pciehp_suspend_parent(void *data)
+static void pciehp_let_sleep(void *data)
 {
-	struct pci_dev *port = data;
-
-	pm_runtime_put(port->dev.parent);
+	pm_runtime_put(data);
 }
 
 static void pciehp_mark(void *data)
@@ -170,16 +172,20 @@ static void pciehp_mark(void *data)
 
 static struct controller *pciehp_get_ctrl(struct kunit *test, struct pci_dev *port)
 {
+	struct device *service, *awake;
 	struct controller *ctrl;
-	struct device *service;
 	int ret;
 
 	ret = kunit_add_action_or_reset(test, pciehp_mark, port);
 	KUNIT_ASSERT_EQ(test, 0, ret);
 
-	/* With its parent suspended, pciehp_isr() never says that it is done */
-	pm_runtime_get_sync(port->dev.parent);
-	ret = kunit_add_action_or_reset(test, pciehp_suspend_parent, port);
+	/*
+	 * With its parent suspended, pciehp_isr() never says that it is done.  A
+	 * port that is suspended itself has PME instead of interrupts.
+	 */
+	awake = pciehp_poll_mode ? port->dev.parent : &port->dev;
+	pm_runtime_get_sync(awake);
+	ret = kunit_add_action_or_reset(test, pciehp_let_sleep, awake);
 	KUNIT_ASSERT_EQ(test, 0, ret);
 
 	service = pcie_port_find_device(port, PCIE_PORT_SERVICE_HP);
@@ -189,7 +195,7 @@ static struct controller *pciehp_get_ctrl(struct kunit *test, struct pci_dev *po
 	return ctrl;
 }
 
-static int pciehp_init(struct kunit *test, u32 caps, bool nested)
+static int pciehp_init(struct kunit *test, u32 caps, bool nested, bool poll)
 {
 	struct pciehp_ctx *ctx = kunit_pci_zalloc(test, sizeof(*ctx));
 	struct kunit_pci_fn *root_fn, *up_fn;
@@ -211,7 +217,7 @@ static int pciehp_init(struct kunit *test, u32 caps, bool nested)
 	ctx->poll_time = pciehp_poll_time;
 	ret = kunit_add_action(test, pciehp_restore_poll_mode, ctx);
 	KUNIT_ASSERT_EQ(test, 0, ret);
-	pciehp_poll_mode = true;
+	pciehp_poll_mode = poll;
 	/* A thread that is busy when it is stopped looks up an interval later */
 	pciehp_poll_time = nested ? 1 : POLL_TIME;
 
@@ -249,20 +255,26 @@ static int pciehp_init(struct kunit *test, u32 caps, bool nested)
 /* Nothing that the slot could have, as for NVMe or Thunderbolt */
 static int pciehp_plain_init(struct kunit *test)
 {
-	return pciehp_init(test, PCI_EXP_SLTCAP_NCCS, false);
+	return pciehp_init(test, PCI_EXP_SLTCAP_NCCS, false, true);
 }
 
 /* A button and indicators */
 static int pciehp_full_init(struct kunit *test)
 {
 	return pciehp_init(test, PCI_EXP_SLTCAP_ABP | PCI_EXP_SLTCAP_AIP |
-			   PCI_EXP_SLTCAP_PIP, false);
+			   PCI_EXP_SLTCAP_PIP, false, true);
+}
+
+/* Interrupts; if there was a button, those for presence would not be enabled */
+static int pciehp_irq_init(struct kunit *test)
+{
+	return pciehp_init(test, PCI_EXP_SLTCAP_AIP | PCI_EXP_SLTCAP_PIP, false, false);
 }
 
 /* A switch in the slot, with a slot below */
 static int pciehp_nested_init(struct kunit *test)
 {
-	return pciehp_init(test, PCI_EXP_SLTCAP_NCCS, true);
+	return pciehp_init(test, PCI_EXP_SLTCAP_NCCS, true, true);
 }
 
 static void expect_no_access(struct kunit *test, struct kunit_pci_fn *fn, const char *what)
@@ -888,6 +900,13 @@ static struct kunit_case pciehp_full_cases[] = {
 	{}
 };
 
+static struct kunit_case pciehp_irq_cases[] = {
+	KUNIT_CASE(test_surprise_removal),
+	KUNIT_CASE(test_orderly_removal),
+	KUNIT_CASE_PARAM(test_event, pciehp_event_gen_params),
+	{}
+};
+
 static struct kunit_suite pciehp_suite = {
 	.name = "pciehp",
 	.init = pciehp_plain_init,
@@ -900,13 +919,20 @@ static struct kunit_suite pciehp_full_suite = {
 	.test_cases = pciehp_full_cases,
 };
 
+static struct kunit_suite pciehp_irq_suite = {
+	.name = "pciehp_irq",
+	.init = pciehp_irq_init,
+	.test_cases = pciehp_irq_cases,
+};
+
 static struct kunit_suite pciehp_nested_suite = {
 	.name = "pciehp_nested",
 	.init = pciehp_nested_init,
 	.test_cases = pciehp_nested_cases,
 };
 
-kunit_test_suites(&pciehp_suite, &pciehp_full_suite, &pciehp_nested_suite);
+kunit_test_suites(&pciehp_suite, &pciehp_full_suite, &pciehp_irq_suite,
+		  &pciehp_nested_suite);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("KUnit tests for surprise removal with pciehp");

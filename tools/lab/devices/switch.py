@@ -7,10 +7,14 @@ from devices.nic import Nic
 from slots import PORT, WINDOW
 
 
+UNPOWERED = 1           # port of "switch" whose slot has no power controller
+
+
 class Switch(Disk):
     """One device of each sort behind it"""
     driver, virtio, window = "pcieport", False, 4 * WINDOW
-    scenarios = "idle", "load", "nested", "nested-power", "nested-outer"
+    scenarios = ("idle", "load", "nested", "nested-power", "nested-outer",
+                 "selftest")
     swept = False
 
     async def backends(self, m):
@@ -36,11 +40,13 @@ class Switch(Disk):
 
 add(Switch("switch", "x3130-upstream", alive=(0, 0x8, ANY), children=(
     *({"driver": "xio3130-downstream", "id": f"down{nr}", "bus": "dut",
-       "chassis": 3, "slot": nr} for nr in range(3)),
+       "chassis": 3, "slot": nr,
+       # That slot can be yanked, but its power is always on
+       "power_controller_present": nr != UNPOWERED} for nr in range(3)),
     {"driver": "nvme", "id": "nvme", "bus": "down0", "drive": "disk",
      "serial": "lab", "share-rw": True},
-    {"driver": "virtio-blk-pci", "bus": "down1", "drive": "disk",
-     "share-rw": True},
+    {"driver": "virtio-blk-pci", "id": "virtio", "bus": f"down{UNPOWERED}",
+     "drive": "disk", "share-rw": True},
     {"driver": "igb", "bus": "down2", "netdev": "net"})))
 
 

@@ -81,10 +81,10 @@ static void cmd_admin(const char *tag, char **arg)
 		reply(tag, "ok");
 }
 
-/* run PATH VARIABLE=VALUE: its exit status, and what it wrote */
+/* run PATH OPTION VARIABLE=VALUE: its exit status, and what it wrote */
 static void cmd_run(const char *tag, char **arg)
 {
-	char *argv[] = { arg[0], NULL }, *envp[] = { arg[1], NULL };
+	char *argv[] = { arg[0], arg[1], NULL }, *envp[] = { arg[2], NULL };
 	char out[] = "/tmp/run", buf[32768];
 	int fd, status;
 	pid_t pid;
@@ -120,7 +120,7 @@ const struct command act_commands[] = {
 	{ "mount", 2, cmd_mount },
 	{ "umount", 0, cmd_umount },
 	{ "admin", 4, cmd_admin },
-	{ "run", 2, cmd_run },
+	{ "run", 3, cmd_run },
 	{ "uname", 0, cmd_uname },
 	{}
 };

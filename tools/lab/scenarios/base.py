@@ -112,14 +112,15 @@ async def press_button(r):
     return when + BUTTON_WAIT
 
 
-async def emptied(r):
+async def emptied(r, slot=None):
     """The slot takes the device again"""
     m = r.m
-    if not await m.slot.off(6):
+    slot = slot or m.slot
+    if not await slot.off(6):
         return r.check("slot", False, "pciehp never turned it off")
     # QEMU may hold the back end a while longer, for requests of its own
     for _ in range(50):
-        if "dut" in m.deleted:
+        if slot.name in m.deleted:
             break
         await asyncio.sleep(0.1)
     m.deleted.clear()

@@ -105,6 +105,17 @@ class Traces(unittest.TestCase):
             "memory reads": 2, "memory writes": 0, "config reads": 1,
             "config writes": 1})
 
+    def test_link_disabled(self):
+        def written(port, register, value):
+            return console.link_disabled(
+                [f"pci_cfg_read pcie-root-port {port} @0x64 -> 0x10",
+                 f"pci_cfg_write pcie-root-port {port} @{register} <- {value}"],
+                "00:04.0", 0x64)
+        self.assertTrue(written("00:04.0", "0x64", "0x50"))
+        self.assertFalse(written("00:04.0", "0x64", "0x40"))
+        self.assertFalse(written("00:04.0", "0x68", "0x10"))
+        self.assertFalse(written("00:05.0", "0x64", "0x10"))
+
 
 class Choice(unittest.TestCase):
     sites = [Site(0xabc, (1,), 1, 1, 1), Site(0xdef, (2,), 9, 2, 10)]

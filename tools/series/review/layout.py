@@ -35,6 +35,12 @@ def words(text):
     return (text or "").replace(",", " ").split()
 
 
+# What the lab's kernel is not made of, nor runs there; and what comes along.
+NOT_RUN = re.compile(r"^(Documentation|scripts|lib/kunit|include/kunit|arch/um|"
+                     r"tools/testing/kunit)/|/tests/|_kunit\.c$|kunitconfig$")
+BUILT_BY = re.compile(r"(^|/)(Kconfig|Makefile)$")
+
+
 @dataclass
 class Patch:
     topic: str
@@ -60,6 +66,20 @@ class Patch:
     def touches(self):
         return re.findall(r"^\+\+\+ b/(\S+)", self.parts()[1], re.M) + \
             self.files
+
+    def changes(self, everything=True):
+        """What it does to the kernel, file by file: path, diff or content.
+        Or to what the lab runs of it: no documents, scripts and tests."""
+        diff = self.parts()[1]
+        found = [(part.split("\n")[1].removeprefix("+++ b/"), part)
+                 for part in re.split(r"^(?=--- a/|--- /dev/null)", diff,
+                                      flags=re.M)[1:]]
+        found += [(name, self.top / name) for name in self.files]
+        if not everything:
+            found = [f for f in found if not NOT_RUN.search(f[0])]
+            if all(BUILT_BY.search(name) for name, _ in found):
+                return []
+        return found
 
 
 @dataclass
@@ -131,16 +151,17 @@ class Base:
         return {what.removesuffix(".patch"): why for what, why in pairs}
 
     def digest(self, topics=None):
-        """Of all that the patches do to the kernel: not of their messages"""
+        """Of all that these topics do to the kernel; or of what all of them do
+        to the lab's: not of messages, nor then of tests and documents"""
         total = hashlib.sha256()
         for patch in self.chosen(" ".join(topics)) if topics else self.patches():
-            diff = patch.parts()[1]
-            total.update(diff[diff.find("--- a/"):].encode()
-                         if "--- a/" in diff else b"")
-            for name in patch.files:
-                path = self.top / name
+            for name, change in patch.changes(bool(topics)):
                 total.update(name.encode() + b"\0")
-                total.update(path.read_bytes() if path.exists() else b"")
+                if isinstance(change, Path):
+                    change = change.read_bytes() if change.exists() else b""
+                else:
+                    change = change.encode()
+                total.update(change)
         return total.hexdigest()[:16]
 
 

@@ -66,6 +66,14 @@ class Generated(Tree):
         path = self.top / "patches/mainline/one/one-a.patch"
         path.write_text(path.read_text().replace("it hangs", "it waits"))
         self.assertEqual(self.check()["README.md"], ([], []))
+        # Nor is what the lab does not run: it stays what was measured.
+        whole = Base("mainline", self.top).digest(["one"])
+        tests = "drivers/tests/one_kunit.c"
+        self.write(tests, "/* a test */\n")
+        self.write("patches/mainline/one/series",
+                   f"one-a.patch\none-b.patch include/one.h {tests}\n")
+        self.assertEqual(self.check()["README.md"], ([], []))
+        self.assertNotEqual(Base("mainline", self.top).digest(["one"]), whole)
         path = self.top / "README.md"
         path.write_text(path.read_text().replace("0.25", "0.15"))
         self.assertTrue(self.check()["README.md"][0])

@@ -70,13 +70,10 @@ static int find_express(int fd)
 	return 0;
 }
 
-/* False if it stays up, or the port does not tell */
 static bool link_goes_down(int fd, int express)
 {
 	long end = now_ms() + LINK_MS;
 
-	if (!(get(fd, express + PCI_EXP_LNKCAP, 4) & PCI_EXP_LNKCAP_DLLLARC))
-		return false;
 	while (get(fd, express + PCI_EXP_LNKSTA, 2) & PCI_EXP_LNKSTA_DLLLA) {
 		if (now_ms() > end)
 			return false;
@@ -177,46 +174,81 @@ static void look(const char *dir, struct use *use)
 		closedir(d);
 }
 
-/* Functions below DIR; WHY not to touch them, if there is a reason */
-static int functions_below(const char *dir, char *first, const char **why)
+struct below {
+	int functions, bound;
+	char first[NAME];
+	const char *why;	/* not to touch them, if there is a reason */
+};
+
+static void look_below(const char *dir, struct below *below)
 {
 	char path[PATH_MAX], driver[PATH_MAX + 8];
 	struct use use;
 	struct dirent *de;
-	int found = 0;
 	DIR *d = opendir(dir);
 
 	while (d && (de = readdir(d))) {
 		if (!is_function(de->d_name))
 			continue;
-		if (!found++ && first)
-			snprintf(first, NAME, "%s", de->d_name);
+		if (!below->functions++)
+			snprintf(below->first, NAME, "%s", de->d_name);
 		snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
-		found += functions_below(path, NULL, why);
+		look_below(path, below);
 		snprintf(driver, sizeof(driver), "%s/driver", path);
 		if (access(driver, F_OK))
 			continue;
+		below->bound++;
 		use = (struct use){};
 		look(path, &use);
 		if (use.busy)
-			*why = "a disk or network interface there is in use";
-		else if (!use.known && !*why)
-			*why = "whether a device there is in use cannot be told";
+			below->why = "a disk or network interface there is in use";
+		else if (!use.known && !below->why)
+			below->why = "whether a device there is in use cannot be told";
 	}
 	if (d)
 		closedir(d);
-	return found;
 }
 
 FIXTURE(port)
 {
 	int config, express, instance;
-	char child[NAME];
+	char path[PATH_MAX];
+	struct below before;
+};
+
+/* How the port takes it away: offsets are in the Express capability */
+FIXTURE_VARIANT(port)
+{
+	int looks_at, control;
+	__u16 needs;
+	const char *lacks;
+	__u16 clear, set;
+};
+
+FIXTURE_VARIANT_ADD(port, power)
+{
+	.looks_at = PCI_EXP_SLTCAP,
+	.needs = PCI_EXP_SLTCAP_PCP,
+	.lacks = "the slot has no power controller",
+	.control = PCI_EXP_SLTCTL,
+	/* Without interrupts: pciehp would take it for its own doing */
+	.clear = PCI_EXP_SLTCTL_HPIE | PCI_EXP_SLTCTL_PIC,
+	.set = PCI_EXP_SLTCTL_PWR_OFF | PCI_EXP_SLTCTL_PWR_IND_OFF,
+};
+
+FIXTURE_VARIANT_ADD(port, link)
+{
+	.looks_at = PCI_EXP_LNKSTA,
+	.needs = PCI_EXP_LNKSTA_DLLLA,
+	.lacks = "the port does not tell that its link is up",
+	.control = PCI_EXP_LNKCTL,
+	.set = PCI_EXP_LNKCTL_LD,
 };
 
 FIXTURE_SETUP(port)
 {
-	const char *port = getenv("PCI_PORT"), *told, *why = NULL;
+	const char *port = getenv("PCI_PORT"), *told;
+	struct below *before = &self->before;
 	char path[PATH_MAX];
 
 	if (!port || !is_function(port))
@@ -233,13 +265,15 @@ FIXTURE_SETUP(port)
 	      PCI_EXP_SLTCAP_HPC))
 		SKIP(return, "%s is no port with a hotplug slot", port);
 
-	snprintf(path, sizeof(path), DEVICES "/%s", port);
-	if (!functions_below(path, self->child, &why))
+	snprintf(self->path, sizeof(self->path), DEVICES "/%s", port);
+	look_below(self->path, before);
+	if (!before->functions)
 		SKIP(return, "nothing is in the slot of %s", port);
 	told = getenv("PCI_PORT_IN_USE");
-	if (why && (!told || strcmp(told, "yes")))
-		SKIP(return, "%s: PCI_PORT_IN_USE=yes if it may go", why);
-	snprintf(path, sizeof(path), DEVICES "/%s/vendor", self->child);
+	if (before->why && (!told || strcmp(told, "yes")))
+		SKIP(return, "%s: PCI_PORT_IN_USE=yes if it may go",
+		     before->why);
+	snprintf(path, sizeof(path), DEVICES "/%s/vendor", before->first);
 	self->instance = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, self->instance);
 }
@@ -284,75 +318,71 @@ static bool rescan_ends(void)
 	return false;
 }
 
+/* All that was there is, bound as it was, and with its disks and interfaces */
+static bool back(struct _test_data_port *self)
+{
+	struct below now = {};
+
+	look_below(self->path, &now);
+	return now.functions >= self->before.functions &&
+	       now.bound >= self->before.bound &&
+	       (self->before.why || !now.why);
+}
+
 static void check_removal(struct __test_metadata *_metadata,
 			  struct _test_data_port *self, long begin)
 {
 	int reg = self->express + PCI_EXP_SLTSTA;
-	char path[PATH_MAX];
+	const char *child = self->before.first;
 	long end;
 
 	while (!gone(self->instance) && now_ms() < begin + GONE_MS)
 		usleep(5000);
 	ASSERT_TRUE(gone(self->instance)) {
-		TH_LOG("%s is there after %d ms", self->child, GONE_MS);
+		TH_LOG("%s is there after %d ms", child, GONE_MS);
 	}
-	TH_LOG("%s gone after %ld ms", self->child, now_ms() - begin);
+	TH_LOG("%s gone after %ld ms", child, now_ms() - begin);
 	EXPECT_TRUE(rescan_ends()) {
 		TH_LOG("a rescan of the bus does not end: the lock is held");
 	}
 
-	/* The card has not left the slot: the next test wants it back */
-	snprintf(path, sizeof(path), DEVICES "/%s", self->child);
+	/* The card has not left the slot: the next variant wants it back */
 	end = now_ms() + RETURN_MS;
-	while (access(path, F_OK) && now_ms() < end &&
+	while (!back(self) && now_ms() < end &&
 	       get(self->config, reg, 2) & PCI_EXP_SLTSTA_PDS)
 		usleep(5000);
 	if (!(get(self->config, reg, 2) & PCI_EXP_SLTSTA_PDS)) {
 		TH_LOG("the slot is empty now");
 		return;
 	}
-	EXPECT_EQ(0, access(path, F_OK)) {
-		TH_LOG("%s is not back after %d ms", self->child, RETURN_MS);
+	EXPECT_TRUE(back(self)) {
+		TH_LOG("%s is not back after %d ms", child, RETURN_MS);
 	}
 }
 
-TEST_F_TIMEOUT(port, slot_power, 60)
+TEST_F_TIMEOUT(port, removal, 60)
 {
-	int reg = self->express + PCI_EXP_SLTCTL;
-	__u16 old, off;
+	int reg = self->express + variant->control;
+	bool done, down;
+	__u16 old, value;
 	long begin;
-	bool done;
 
-	if (!(get(self->config, self->express + PCI_EXP_SLTCAP, 4) &
-	      PCI_EXP_SLTCAP_PCP))
-		SKIP(return, "the slot has no power controller");
+	if (!(get(self->config, self->express + variant->looks_at, 2) &
+	      variant->needs))
+		SKIP(return, "%s", variant->lacks);
 	old = get(self->config, reg, 2);
-	/* Without interrupts: pciehp would take it for its own doing */
-	off = old & ~(PCI_EXP_SLTCTL_HPIE | PCI_EXP_SLTCTL_PIC);
-	off |= PCI_EXP_SLTCTL_PWR_OFF | PCI_EXP_SLTCTL_PWR_IND_OFF;
+	value = (old & ~variant->clear) | variant->set;
 	begin = now_ms();
-	done = slot_command(self->config, self->express, off);
-	if (done)
-		link_goes_down(self->config, self->express);
-	/* On, as pciehp left it; what has happened is latched */
+	if (variant->control == PCI_EXP_SLTCTL)
+		done = slot_command(self->config, self->express, value);
+	else
+		done = put16(self->config, reg, value);
+	down = done && link_goes_down(self->config, self->express);
+	/* As pciehp left it; what has happened is latched */
 	ASSERT_TRUE(put16(self->config, reg, old));
 	ASSERT_TRUE(done);
-	check_removal(_metadata, self, begin);
-}
-
-TEST_F_TIMEOUT(port, link_disable, 60)
-{
-	int reg = self->express + PCI_EXP_LNKCTL;
-	long begin = now_ms();
-	__u16 old;
-	bool down;
-
-	old = get(self->config, reg, 2);
-	ASSERT_TRUE(put16(self->config, reg, old | PCI_EXP_LNKCTL_LD));
-	down = link_goes_down(self->config, self->express);
-	ASSERT_TRUE(put16(self->config, reg, old));
-	if (!down)
-		SKIP(return, "the link stays up, or the port does not tell");
+	if (!down && variant->control == PCI_EXP_LNKCTL)
+		SKIP(return, "the link stays up with Link Disable set");
 	check_removal(_metadata, self, begin);
 }
 
