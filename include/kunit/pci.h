@@ -63,6 +63,8 @@ struct kunit_pci_fn *kunit_pci_add_port(struct kunit_pci_host *host,
 					struct kunit_pci_fn *port,
 					unsigned int devfn, int type);
 void kunit_pci_add_slot(struct kunit_pci_fn *port, u32 caps);
+void kunit_pci_add_aer(struct kunit_pci_fn *fn);
+void kunit_pci_add_dpc(struct kunit_pci_fn *port);
 void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
 			 u16 offset, u16 stride);
 void kunit_pci_add_bar(struct kunit_pci_fn *fn, unsigned int bar, u32 size,
@@ -82,6 +84,8 @@ void kunit_pci_set_link(struct kunit_pci_fn *port, bool up);
 void kunit_pci_glitch_presence(struct kunit_pci_fn *port);
 void kunit_pci_press_button(struct kunit_pci_fn *port);
 bool kunit_pci_powered(struct kunit_pci_fn *port);
+void kunit_pci_report_error(struct kunit_pci_fn *fn, u32 status, bool fatal);
+void kunit_pci_trigger_dpc(struct kunit_pci_fn *port, u16 reason);
 void kunit_pci_set_intx(struct kunit_pci_fn *fn, bool on);
 void kunit_pci_set_rrs(struct kunit_pci_fn *fn, unsigned int n);
 void kunit_pci_set_reset_rrs(struct kunit_pci_fn *fn, unsigned int n);

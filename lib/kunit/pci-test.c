@@ -418,6 +418,80 @@ static void kunit_pci_bar_hosts_test(struct kunit *test)
 	}
 }
 
+/* Who gets to know of an error, and the link that goes down for one */
+static void kunit_pci_error_test(struct kunit *test)
+{
+	struct pci_dev *root, *down, *pdev;
+	struct kunit_pci_tree t;
+	u16 status, id;
+	int aer, dpc;
+	u32 val;
+
+	kunit_pci_tree_init(test, &t);
+	kunit_pci_add_aer(t.root);
+	kunit_pci_add_aer(t.pf);
+	kunit_pci_add_dpc(t.down);
+	kunit_pci_probe_host(t.host);
+	root = kunit_pci_get_dev(test, t.root);
+	down = kunit_pci_get_dev(test, t.down);
+	pdev = kunit_pci_get_dev(test, t.pf);
+	KUNIT_ASSERT_NOT_NULL(test, root);
+	KUNIT_ASSERT_NOT_NULL(test, down);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	aer = pci_find_ext_capability(root, PCI_EXT_CAP_ID_ERR);
+	dpc = pci_find_ext_capability(down, PCI_EXT_CAP_ID_DPC);
+	KUNIT_ASSERT_NE(test, aer, 0);
+	KUNIT_ASSERT_NE(test, dpc, 0);
+	/* Neither AER nor DPC is to see to that meanwhile, nor has enabled it */
+	device_release_driver(&root->dev);
+	device_release_driver(&down->dev);
+	pcie_capability_clear_word(pdev, PCI_EXP_DEVCTL,
+				   PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE);
+	pci_write_config_word(down, dpc + PCI_EXP_DPC_CTL, 0);
+
+	kunit_pci_report_error(t.pf, PCI_ERR_UNC_COMP_TIME, false);
+	pci_read_config_dword(root, aer + PCI_ERR_ROOT_STATUS, &val);
+	KUNIT_EXPECT_EQ(test, val, 0);
+	pcie_capability_set_word(pdev, PCI_EXP_DEVCTL,
+				 PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE);
+	kunit_pci_report_error(t.pf, PCI_ERR_UNC_COMP_TIME, false);
+	kunit_pci_report_error(t.pf, PCI_ERR_UNC_DLP, true);
+	pci_read_config_dword(root, aer + PCI_ERR_ROOT_STATUS, &val);
+	KUNIT_EXPECT_EQ(test, val, PCI_ERR_ROOT_UNCOR_RCV | PCI_ERR_ROOT_MULTI_UNCOR_RCV |
+			PCI_ERR_ROOT_NONFATAL_RCV | PCI_ERR_ROOT_FATAL_RCV);
+	pci_read_config_word(root, aer + PCI_ERR_ROOT_ERR_SRC + 2, &id);
+	KUNIT_EXPECT_EQ(test, id, pci_dev_id(pdev));
+	pci_write_config_dword(root, aer + PCI_ERR_ROOT_STATUS, val);
+
+	kunit_pci_trigger_dpc(t.down, PCI_EXP_DPC_STATUS_TRIGGER_RSN_IN_EXT |
+			      PCI_EXP_DPC_STATUS_TRIGGER_RSN_SW_TRIGGER);
+	pci_write_config_word(down, dpc + PCI_EXP_DPC_CTL, PCI_EXP_DPC_CTL_EN_FATAL);
+	kunit_pci_report_error(t.pf, PCI_ERR_UNC_COMP_TIME, false);
+	pci_read_config_word(down, dpc + PCI_EXP_DPC_STATUS, &status);
+	KUNIT_EXPECT_EQ(test, status, 0);
+	kunit_pci_report_error(t.pf, PCI_ERR_UNC_DLP, true);
+	pci_read_config_word(down, dpc + PCI_EXP_DPC_STATUS, &status);
+	KUNIT_EXPECT_EQ(test, status, PCI_EXP_DPC_STATUS_TRIGGER |
+			PCI_EXP_DPC_STATUS_TRIGGER_RSN_FE | PCI_EXP_DPC_STATUS_INTERRUPT);
+	pci_read_config_word(down, dpc + PCI_EXP_DPC_SOURCE_ID, &id);
+	KUNIT_EXPECT_EQ(test, id, pci_dev_id(pdev));
+	pci_read_config_dword(root, aer + PCI_ERR_ROOT_STATUS, &val);
+	KUNIT_EXPECT_EQ(test, val, PCI_ERR_ROOT_UNCOR_RCV | PCI_ERR_ROOT_NONFATAL_RCV);
+	pci_read_config_dword(pdev, PCI_VENDOR_ID, &val);
+	KUNIT_EXPECT_EQ(test, val, ~0);
+	pci_write_config_word(down, dpc + PCI_EXP_DPC_STATUS, status);
+	pci_read_config_dword(pdev, PCI_VENDOR_ID, &val);
+	KUNIT_EXPECT_EQ(test, val, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
+
+	kunit_pci_trigger_dpc(t.down, PCI_EXP_DPC_STATUS_TRIGGER_RSN_IN_EXT |
+			      PCI_EXP_DPC_STATUS_TRIGGER_RSN_SW_TRIGGER);
+	pci_read_config_word(down, dpc + PCI_EXP_DPC_STATUS, &status);
+	KUNIT_EXPECT_EQ(test, status, PCI_EXP_DPC_STATUS_TRIGGER |
+			PCI_EXP_DPC_STATUS_TRIGGER_RSN_IN_EXT |
+			PCI_EXP_DPC_STATUS_INTERRUPT |
+			PCI_EXP_DPC_STATUS_TRIGGER_RSN_SW_TRIGGER);
+}
+
 static const struct pci_device_id kunit_pci_test_ids[] = {
 	{ PCI_DEVICE(KUNIT_PCI_VENDOR, KUNIT_PCI_ENDPOINT) },
 	{ }
@@ -628,6 +702,7 @@ static struct kunit_case kunit_pci_test_cases[] = {
 	KUNIT_CASE(kunit_pci_slot_test),
 	KUNIT_CASE(kunit_pci_bar_test),
 	KUNIT_CASE(kunit_pci_bar_hosts_test),
+	KUNIT_CASE(kunit_pci_error_test),
 	KUNIT_CASE(kunit_pci_intx_test),
 	KUNIT_CASE(kunit_pci_run_test),
 	KUNIT_CASE(kunit_pci_many_hosts_test),

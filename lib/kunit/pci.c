@@ -40,7 +40,12 @@
 
 #define PCIE	0x40			/* offset of the PCIe capability */
 #define CAPS	0x80			/* offset of what kunit_pci_add_cap() adds */
-#define SRIOV	PCI_CFG_SPACE_SIZE	/* offset of the SR-IOV capability */
+/* Offsets of extended capabilities, the first of which is always there */
+#define SRIOV	PCI_CFG_SPACE_SIZE
+#define AER	(SRIOV + 0x40)
+#define DPC	(AER + 0x40)
+
+#define DPC_TRIGGERS	(PCI_EXP_DPC_CTL_EN_FATAL | PCI_EXP_DPC_CTL_EN_NONFATAL)
 
 /* That a slot of this file can have, but for DLLSC: same bits to enable them */
 #define SLOT_EVENTS	(PCI_EXP_SLTSTA_ABP | PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_CC)
@@ -180,6 +185,12 @@ static bool is_upstream(struct kunit_pci_fn *fn)
 		PCI_EXP_TYPE_UPSTREAM;
 }
 
+/* May @fn be at the upper end of a link? */
+static bool is_downstream(struct kunit_pci_fn *fn)
+{
+	return is_bridge(fn) && !is_upstream(fn);
+}
+
 static bool has_slot(struct kunit_pci_fn *fn)
 {
 	return cfg_get16(fn, PCIE + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_SLOT;
@@ -202,6 +213,14 @@ static bool fn_gone(struct kunit_pci_fn *fn)
 		if (fn->gone || (is_bridge(fn) && !fn->open && fn != top))
 			return true;
 	return false;
+}
+
+/* Does whoever reads the Vendor ID of @fn see that it is RRS? */
+static bool rrs_visible(struct kunit_pci_fn *fn)
+{
+	while (fn->port)
+		fn = fn->port;
+	return cfg_get16(fn, PCIE + PCI_EXP_RTCTL) & PCI_EXP_RTCTL_RRS_SVE;
 }
 
 static struct kunit_pci_fn *find_fn(struct pci_bus *bus, unsigned int devfn)
@@ -227,6 +246,17 @@ static bool fn_interrupts(struct kunit_pci_fn *fn)
 	if (ctl & PCI_EXP_SLTCTL_HPIE &&
 	    (ctl & sta & SLOT_EVENTS ||
 	     (ctl & PCI_EXP_SLTCTL_DLLSCE && sta & PCI_EXP_SLTSTA_DLLSC)))
+		return true;
+
+	ctl = cfg_get16(fn, AER + PCI_ERR_ROOT_COMMAND);
+	sta = cfg_get16(fn, AER + PCI_ERR_ROOT_STATUS);
+	if ((ctl & PCI_ERR_ROOT_CMD_NONFATAL_EN && sta & PCI_ERR_ROOT_NONFATAL_RCV) ||
+	    (ctl & PCI_ERR_ROOT_CMD_FATAL_EN && sta & PCI_ERR_ROOT_FATAL_RCV))
+		return true;
+
+	ctl = cfg_get16(fn, DPC + PCI_EXP_DPC_CTL);
+	sta = cfg_get16(fn, DPC + PCI_EXP_DPC_STATUS);
+	if (ctl & PCI_EXP_DPC_CTL_INT_EN && sta & PCI_EXP_DPC_STATUS_INTERRUPT)
 		return true;
 	return fn->intx;
 }
@@ -298,7 +328,8 @@ static bool port_closes(struct kunit_pci_fn *port)
 	port->open = port->present && port->trained &&
 		!(cfg_get16(port, PCI_BRIDGE_CONTROL) & PCI_BRIDGE_CTL_BUS_RESET) &&
 		!(cfg_get16(port, PCIE + PCI_EXP_LNKCTL) & PCI_EXP_LNKCTL_LD) &&
-		!(cfg_get16(port, PCIE + PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PWR_OFF);
+		!(cfg_get16(port, PCIE + PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PWR_OFF) &&
+		!(cfg_get16(port, DPC + PCI_EXP_DPC_STATUS) & PCI_EXP_DPC_STATUS_TRIGGER);
 
 	if (port->open != was_open) {
 		if (cfg_get32(port, PCIE + PCI_EXP_LNKCAP) & PCI_EXP_LNKCAP_DLLLARC)
@@ -329,6 +360,20 @@ static void port_update(struct kunit_pci_fn *port)
 		if (is_bridge(fn))
 			port_closes(fn);
 	}
+}
+
+/* Have @port take its link down until DPC Trigger Status is cleared */
+static void contain(struct kunit_pci_fn *port, u16 reason, u16 source)
+{
+	u16 status = cfg_get16(port, DPC + PCI_EXP_DPC_STATUS);
+
+	if (status & PCI_EXP_DPC_STATUS_TRIGGER)
+		return;
+	status &= ~(PCI_EXP_DPC_STATUS_TRIGGER_RSN | PCI_EXP_DPC_STATUS_TRIGGER_RSN_EXT);
+	status |= PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT | reason;
+	cfg_set16(port, DPC + PCI_EXP_DPC_STATUS, status);
+	cfg_set16(port, DPC + PCI_EXP_DPC_SOURCE_ID, source);
+	port_update(port);
 }
 
 /* What else a write does than to set bits */
@@ -398,7 +443,7 @@ static int kunit_pci_read(struct pci_bus *bus, unsigned int devfn, int where,
 		fn->count.rrs++;
 		if (fn->rrs != KUNIT_PCI_RRS_FOREVER)
 			fn->rrs--;
-		if (where == PCI_VENDOR_ID)
+		if (where == PCI_VENDOR_ID && rrs_visible(fn))
 			*val = 0xffff0000 | PCI_VENDOR_ID_PCI_SIG;
 		return PCIBIOS_SUCCESSFUL;
 	}
@@ -891,6 +936,18 @@ static void add_intx(struct kunit_pci_fn *fn)
 	fn->writable[PCI_INTERRUPT_LINE] = 0xff;
 }
 
+static void add_ext_cap(struct kunit_pci_fn *fn, int where, u16 id, u8 version)
+{
+	int pos = PCI_CFG_SPACE_SIZE;
+
+	cfg_set32(fn, where, cfg_get32(fn, where) | version << 16 | id);
+	if (where == pos)
+		return;
+	while (PCI_EXT_CAP_NEXT(cfg_get32(fn, pos)))
+		pos = PCI_EXT_CAP_NEXT(cfg_get32(fn, pos));
+	cfg_set32(fn, pos, cfg_get32(fn, pos) | where << 20);
+}
+
 /**
  * kunit_pci_add_endpoint() - Add an endpoint to a fake host
  * @host: fake host, not probed yet
@@ -1017,7 +1074,7 @@ void kunit_pci_add_sriov(struct kunit_pci_fn *pf, unsigned int num,
 	struct kunit_pci_fn *vf;
 	unsigned int i;
 
-	cfg_set32(pf, SRIOV, PCI_EXT_CAP_ID_SRIOV | 1 << 16);
+	add_ext_cap(pf, SRIOV, PCI_EXT_CAP_ID_SRIOV, 1);
 	cfg_writable(pf, SRIOV + PCI_SRIOV_CTRL,
 		     PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
 	cfg_set16(pf, SRIOV + PCI_SRIOV_INITIAL_VF, num);
@@ -1093,6 +1150,44 @@ void kunit_pci_add_cap(struct kunit_pci_fn *fn, const void *cap, unsigned int si
 	fn->caps_size += ALIGN(size, 4);
 }
 EXPORT_SYMBOL_GPL(kunit_pci_add_cap);
+
+/**
+ * kunit_pci_add_aer() - Give a fake function Advanced Error Reporting
+ * @fn: endpoint or port, not probed yet
+ *
+ * A Root Port interrupts when it gets to know of an error.  It has to have AER
+ * for recovery by aer.c, the function that reports the error should.
+ */
+void kunit_pci_add_aer(struct kunit_pci_fn *fn)
+{
+	add_ext_cap(fn, AER, PCI_EXT_CAP_ID_ERR, 2);
+	memset(fn->w1c + AER + PCI_ERR_UNCOR_STATUS, 0xff, 4);
+	if (fn->port || !is_bridge(fn))
+		return;
+	cfg_writable(fn, AER + PCI_ERR_ROOT_COMMAND, PCI_ERR_ROOT_CMD_COR_EN |
+		     PCI_ERR_ROOT_CMD_NONFATAL_EN | PCI_ERR_ROOT_CMD_FATAL_EN);
+	fn->w1c[AER + PCI_ERR_ROOT_STATUS] = 0x7f;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_aer);
+
+/**
+ * kunit_pci_add_dpc() - Give a fake port Downstream Port Containment
+ * @port: Root Port or Downstream Port, not probed yet
+ *
+ * The port has no RP Extensions.  For what triggers DPC, as far as DPC Control
+ * enables it, see kunit_pci_report_error() and kunit_pci_trigger_dpc().
+ */
+void kunit_pci_add_dpc(struct kunit_pci_fn *port)
+{
+	add_ext_cap(port, DPC, PCI_EXT_CAP_ID_DPC, 1);
+	cfg_set16(port, DPC + PCI_EXP_DPC_CAP, PCI_EXP_DPC_CAP_SW_TRIGGER |
+		  PCI_EXP_DPC_CAP_DL_ACTIVE);
+	put_unaligned_le16(DPC_TRIGGERS | PCI_EXP_DPC_CTL_INT_EN,
+			   port->writable + DPC + PCI_EXP_DPC_CTL);
+	port->w1c[DPC + PCI_EXP_DPC_STATUS] =
+		PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT;
+}
+EXPORT_SYMBOL_GPL(kunit_pci_add_dpc);
 
 /**
  * kunit_pci_vf() - Find a Virtual Function of a fake endpoint
@@ -1301,12 +1396,91 @@ void kunit_pci_set_intx(struct kunit_pci_fn *fn, bool on)
 EXPORT_SYMBOL_GPL(kunit_pci_set_intx);
 
 /**
+ * kunit_pci_report_error() - Have a fake function report an uncorrectable error
+ * @fn: endpoint or port
+ * @status: errors, of AER's Uncorrectable Error Status, for instance
+ *	    %PCI_ERR_UNC_COMP_TIME
+ * @fatal: whether they are fatal
+ *
+ * What Device Control does not enable to be reported, is not; nor is anything
+ * by a function that is out of reach.  If there is a port on the way up that has
+ * DPC triggered by such an error, be it @fn itself, it takes its link down.  Else
+ * the Root Port gets to know, if it has AER.
+ */
+void kunit_pci_report_error(struct kunit_pci_fn *fn, u32 status, bool fatal)
+{
+	u16 devsta = fatal ? PCI_EXP_DEVSTA_FED : PCI_EXP_DEVSTA_NFED;
+	u16 enable = fatal ? PCI_EXP_DEVCTL_FERE : PCI_EXP_DEVCTL_NFERE;
+	struct kunit_pci_fn *port, *root = NULL;
+	u32 sever, rstatus;
+
+	guard(raw_spinlock_irqsave)(&fn->host->lock);
+	if (fn_gone(fn))
+		return;
+	sever = cfg_get32(fn, AER + PCI_ERR_UNCOR_SEVER) & ~status;
+	if (cfg_get32(fn, AER)) {
+		cfg_set32(fn, AER + PCI_ERR_UNCOR_SEVER, fatal ? sever | status : sever);
+		cfg_set32(fn, AER + PCI_ERR_UNCOR_STATUS, status |
+			  cfg_get32(fn, AER + PCI_ERR_UNCOR_STATUS));
+	}
+	cfg_set16(fn, PCIE + PCI_EXP_DEVSTA, devsta | cfg_get16(fn, PCIE + PCI_EXP_DEVSTA));
+	if (!(cfg_get16(fn, PCIE + PCI_EXP_DEVCTL) & enable))
+		return;
+
+	enable = fatal ? DPC_TRIGGERS : PCI_EXP_DPC_CTL_EN_NONFATAL;
+	for (port = is_downstream(fn) ? fn : fn->port; port; port = port->port) {
+		if (cfg_get16(port, DPC + PCI_EXP_DPC_CTL) & enable) {
+			contain(port, port == fn ? PCI_EXP_DPC_STATUS_TRIGGER_RSN_UNCOR :
+				fatal ? PCI_EXP_DPC_STATUS_TRIGGER_RSN_FE :
+				PCI_EXP_DPC_STATUS_TRIGGER_RSN_NFE, fn_rid(fn));
+			return;
+		}
+		root = port;
+	}
+	if (!root || !cfg_get32(root, AER))
+		return;
+
+	rstatus = cfg_get32(root, AER + PCI_ERR_ROOT_STATUS);
+	if (rstatus & PCI_ERR_ROOT_UNCOR_RCV) {
+		rstatus |= PCI_ERR_ROOT_MULTI_UNCOR_RCV;
+	} else {
+		rstatus |= PCI_ERR_ROOT_UNCOR_RCV;
+		if (fatal)
+			rstatus |= PCI_ERR_ROOT_FIRST_FATAL;
+		cfg_set16(root, AER + PCI_ERR_ROOT_ERR_SRC + 2, fn_rid(fn));
+	}
+	rstatus |= fatal ? PCI_ERR_ROOT_FATAL_RCV : PCI_ERR_ROOT_NONFATAL_RCV;
+	cfg_set32(root, AER + PCI_ERR_ROOT_STATUS, rstatus);
+	update_irq(root);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_report_error);
+
+/**
+ * kunit_pci_trigger_dpc() - Have a fake port contain an error
+ * @port: port with DPC
+ * @reason: of DPC Status, why: %PCI_EXP_DPC_STATUS_TRIGGER_RSN_UNCOR, for
+ *	    instance, or %PCI_EXP_DPC_STATUS_TRIGGER_RSN_IN_EXT with a reason of
+ *	    these
+ *
+ * If DPC Control enables that, the link goes down, which is a reset for all that
+ * is below, and stays so until DPC Trigger Status is cleared.
+ */
+void kunit_pci_trigger_dpc(struct kunit_pci_fn *port, u16 reason)
+{
+	guard(raw_spinlock_irqsave)(&port->host->lock);
+	if (cfg_get16(port, DPC + PCI_EXP_DPC_CTL) & DPC_TRIGGERS)
+		contain(port, reason, 0);
+}
+EXPORT_SYMBOL_GPL(kunit_pci_trigger_dpc);
+
+/**
  * kunit_pci_set_rrs() - Let a fake function answer with Request Retry Status
  * @fn: fake function
  * @n: number of reads to answer so, or KUNIT_PCI_RRS_FOREVER, or 0 to stop
  *
- * As with Configuration RRS Software Visibility: a read of the Vendor ID gives
- * the ID that is reserved for this, other reads all-ones.
+ * If Configuration RRS Software Visibility is enabled in the Root Port above, a
+ * read of the Vendor ID gives the ID that is reserved for this.  Reads give
+ * all-ones otherwise.
  */
 void kunit_pci_set_rrs(struct kunit_pci_fn *fn, unsigned int n)
 {

@@ -17,7 +17,7 @@
 
 struct presence_target {
 	const char *desc;
-	bool switched;		/* below a switch, which is what gets yanked */
+	bool switched;		/* below a switch, of which a port gets yanked */
 	u16 vf_offset;		/* of the VF to look at, if nonzero */
 };
 
@@ -25,17 +25,20 @@ static const struct presence_target presence_targets[] = {
 	{ .desc = "PF" },
 	{ .desc = "VF on the bus of its PF", .vf_offset = 1 },
 	{ .desc = "VF on a virtual bus", .vf_offset = 256 },
-	{ .desc = "device below a port", .switched = true },
+	{ .desc = "VF below a switch", .switched = true, .vf_offset = 256 },
+	{ .desc = "device below a switch", .switched = true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(presence_target, presence_targets, desc);
 
-enum presence_answer { ANSWERS, ALL_ONES, RRS, OTHER_CARD };
+enum presence_answer { ANSWERS, ALL_ONES, RRS, RRS_HIDDEN, RRS_OF_VF, OTHER_CARD };
 
 static const char * const presence_answers[] = {
 	[ANSWERS] = "answers",
 	[ALL_ONES] = "all-ones",
 	[RRS] = "RRS",
+	[RRS_HIDDEN] = "RRS, not visible to software",
+	[RRS_OF_VF] = "RRS of the VF itself",
 	[OTHER_CARD] = "another card",
 };
 
@@ -43,6 +46,7 @@ static const struct {
 	const char *desc;
 	pci_channel_state_t state;
 } presence_states[] = {
+	{ "uninitialized", (__force pci_channel_state_t)0 },
 	{ "normal", pci_channel_io_normal },
 	{ "frozen", pci_channel_io_frozen },
 	{ "perm_failure", pci_channel_io_perm_failure },
@@ -52,8 +56,10 @@ struct presence_ctx {
 	struct kunit_pci_fn *port;	/* above @fn */
 	struct kunit_pci_fn *fn;	/* what is asked for its Vendor ID */
 	struct kunit_pci_fn *vf;
+	struct pci_dev *root;
 	struct pci_dev *pdev;		/* the device to look at */
 	struct pci_dev *pf;
+	struct pci_dev *above;		/* its PF, if it is a VF, else the port */
 };
 
 /* Have VFs marked, so that their removal takes no time */
@@ -86,6 +92,10 @@ static void presence_init(struct kunit *test, struct presence_ctx *ctx,
 	ctx->pf = kunit_pci_get_dev(test, ctx->fn);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->pf);
 	ctx->pdev = ctx->pf;
+	ctx->above = pci_upstream_bridge(ctx->pf);
+	ctx->root = pcie_find_root_port(ctx->pf);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->above);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->root);
 	ctx->vf = NULL;
 	if (!target->vf_offset)
 		return;
@@ -96,6 +106,7 @@ static void presence_init(struct kunit *test, struct presence_ctx *ctx,
 	KUNIT_ASSERT_EQ(test, 0, ret);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, presence_mark,
 							   ctx->pf));
+	ctx->above = ctx->pf;
 	ctx->vf = kunit_pci_vf(ctx->fn, 0);
 	ctx->pdev = kunit_pci_get_dev(test, ctx->vf);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->pdev);
@@ -117,8 +128,17 @@ static void presence_set_answer(struct presence_ctx *ctx, bool switched,
 		else
 			kunit_pci_restore(yank);
 		break;
+	case RRS_HIDDEN:
+		pcie_capability_clear_and_set_word(ctx->root, PCI_EXP_RTCTL,
+						   PCI_EXP_RTCTL_RRS_SVE,
+						   on ? 0 : PCI_EXP_RTCTL_RRS_SVE);
+		fallthrough;
 	case RRS:
 		kunit_pci_set_rrs(ctx->fn, on ? KUNIT_PCI_RRS_FOREVER : 0);
+		break;
+	case RRS_OF_VF:
+		if (ctx->vf)
+			kunit_pci_set_rrs(ctx->vf, on ? KUNIT_PCI_RRS_FOREVER : 0);
 		break;
 	case OTHER_CARD:
 		kunit_pci_plug(ctx->fn, KUNIT_PCI_ID(on ? 0x1234 :
@@ -136,59 +156,64 @@ static void expect_reads(struct kunit *test, struct kunit_pci_fn *fn,
 	KUNIT_EXPECT_EQ_MSG(test, count.writes, 0, "%s", row);
 }
 
-/* What the predicates say, and how many config accesses it takes them */
+/*
+ * What the predicates say, and how many config accesses it takes them, if the
+ * device is in state @s, its PF or the port above it in state @above
+ */
+static void expect_predicates(struct kunit *test, struct presence_ctx *ctx,
+			      const char *row, pci_channel_state_t s,
+			      pci_channel_state_t above, bool answers)
+{
+	/* The presence of a VF is that of its PF; a port is not asked */
+	bool asked = (ctx->vf ? above : s) != pci_channel_io_perm_failure;
+
+	WRITE_ONCE(ctx->pdev->error_state, s);
+	WRITE_ONCE(ctx->above->error_state, above);
+	kunit_pci_take_count(ctx->fn);
+	kunit_pci_take_count(ctx->port);
+	if (ctx->vf)
+		kunit_pci_take_count(ctx->vf);
+
+	KUNIT_EXPECT_EQ_MSG(test, pci_dev_is_disconnected(ctx->pdev),
+			    s == pci_channel_io_perm_failure, "%s", row);
+	KUNIT_EXPECT_EQ_MSG(test, pci_channel_offline(ctx->pdev),
+			    s != pci_channel_io_normal, "%s", row);
+	expect_reads(test, ctx->fn, 0, row);
+
+	KUNIT_EXPECT_EQ_MSG(test, pci_device_is_present(ctx->pdev),
+			    asked && answers, "%s", row);
+	expect_reads(test, ctx->fn, asked, row);
+	expect_reads(test, ctx->port, 0, row);
+	if (ctx->vf)
+		expect_reads(test, ctx->vf, 0, row);
+}
+
 static void test_predicates(struct kunit *test)
 {
 	const struct presence_target *target = test->param_value;
 	struct presence_ctx ctx;
-	pci_channel_state_t s;
 	enum presence_answer a;
-	unsigned int i;
-	char row[64];
-	bool asked;
+	unsigned int i, j;
+	bool answers;
+	char row[128];
 
 	presence_init(test, &ctx, target);
 
 	for (a = ANSWERS; a <= OTHER_CARD; a++) {
+		answers = a == ANSWERS || a == OTHER_CARD || a == RRS_OF_VF;
 		presence_set_answer(&ctx, target->switched, a, true);
-
 		for (i = 0; i < ARRAY_SIZE(presence_states); i++) {
-			s = presence_states[i].state;
-			snprintf(row, sizeof(row), "%s, %s, %s", target->desc,
-				 presence_states[i].desc, presence_answers[a]);
-			/* The presence of a VF is that of its PF, unmarked here */
-			asked = ctx.vf || s != pci_channel_io_perm_failure;
-			WRITE_ONCE(ctx.pdev->error_state, s);
-			kunit_pci_take_count(ctx.fn);
-			kunit_pci_take_count(ctx.port);
-			if (ctx.vf)
-				kunit_pci_take_count(ctx.vf);
-
-			KUNIT_EXPECT_EQ_MSG(test, pci_dev_is_disconnected(ctx.pdev),
-					    s == pci_channel_io_perm_failure, "%s", row);
-			KUNIT_EXPECT_EQ_MSG(test, pci_channel_offline(ctx.pdev),
-					    s != pci_channel_io_normal, "%s", row);
-			expect_reads(test, ctx.fn, 0, row);
-
-			KUNIT_EXPECT_EQ_MSG(test, pci_device_is_present(ctx.pdev),
-					    asked && (a == ANSWERS || a == OTHER_CARD),
-					    "%s", row);
-			expect_reads(test, ctx.fn, asked, row);
-			expect_reads(test, ctx.port, 0, row);
-			if (ctx.vf)
-				expect_reads(test, ctx.vf, 0, row);
+			for (j = 0; j < ARRAY_SIZE(presence_states); j++) {
+				snprintf(row, sizeof(row), "%s %s, above it %s, %s",
+					 target->desc, presence_states[i].desc,
+					 presence_states[j].desc, presence_answers[a]);
+				expect_predicates(test, &ctx, row, presence_states[i].state,
+						  presence_states[j].state, answers);
+			}
 		}
 		WRITE_ONCE(ctx.pdev->error_state, pci_channel_io_normal);
+		WRITE_ONCE(ctx.above->error_state, pci_channel_io_normal);
 		presence_set_answer(&ctx, target->switched, a, false);
-	}
-
-	/* A VF is absent with its PF, without a look at the hardware */
-	if (ctx.vf) {
-		pci_dev_set_disconnected(ctx.pf, NULL);
-		kunit_pci_take_count(ctx.fn);
-		KUNIT_EXPECT_FALSE(test, pci_device_is_present(ctx.pdev));
-		KUNIT_EXPECT_FALSE(test, pci_dev_is_disconnected(ctx.pdev));
-		expect_reads(test, ctx.fn, 0, "PF marked");
 	}
 }
 
@@ -231,6 +256,30 @@ static void test_config_accessors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcie_capability_write_word(ctx.pdev, PCI_EXP_DEVCTL, 0),
 			PCIBIOS_DEVICE_NOT_FOUND);
 	expect_reads(test, ctx.fn, 0, "accessors");
+}
+
+/* Recovery has to read and write what is frozen */
+static void test_config_accessors_frozen(struct kunit *test)
+{
+	struct kunit_pci_count count;
+	struct presence_ctx ctx;
+	u32 dword;
+	u16 word;
+
+	presence_init(test, &ctx, &presence_targets[0]);
+	pci_dev_set_io_state(ctx.pdev, pci_channel_io_frozen);
+	kunit_pci_take_count(ctx.fn);
+	KUNIT_EXPECT_EQ(test, pci_read_config_dword(ctx.pdev, PCI_VENDOR_ID, &dword), 0);
+	KUNIT_EXPECT_EQ(test, dword, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
+	KUNIT_EXPECT_EQ(test, pci_write_config_word(ctx.pdev, PCI_COMMAND,
+						    PCI_COMMAND_MASTER), 0);
+	KUNIT_EXPECT_EQ(test, pci_read_config_word(ctx.pdev, PCI_COMMAND, &word), 0);
+	KUNIT_EXPECT_EQ(test, word, PCI_COMMAND_MASTER);
+	KUNIT_EXPECT_EQ(test, pcie_capability_read_dword(ctx.pdev, PCI_EXP_DEVCAP, &dword), 0);
+	KUNIT_EXPECT_NE(test, dword, 0);
+	count = kunit_pci_take_count(ctx.fn);
+	KUNIT_EXPECT_EQ(test, count.reads, 3);
+	KUNIT_EXPECT_EQ(test, count.writes, 1);
 }
 
 #define NR_STATES	5
@@ -317,6 +366,7 @@ static void test_set_io_state_race(struct kunit *test)
 static struct kunit_case pci_presence_cases[] = {
 	KUNIT_CASE_PARAM(test_predicates, presence_target_gen_params),
 	KUNIT_CASE(test_config_accessors),
+	KUNIT_CASE(test_config_accessors_frozen),
 	KUNIT_CASE_PARAM(test_set_io_state, presence_transition_gen_params),
 	KUNIT_CASE(test_set_io_state_race),
 	{}
