@@ -76,7 +76,7 @@ kunit_run() {
 	um*)	# Time travel: sleeps of the core (resets, SR-IOV) take no time.
 		c+=" UML_TIME_TRAVEL_SUPPORT=y"
 		args+=(--kernel_args=time-travel=inf-cpu)
-		# MMIO is emulated on UML only.
+		# (Elsewhere there is no MMIO to emulate: they would be skipped.)
 		[ ! -f "$src/drivers/virtio/.kunitconfig" ] || args+=(--kunitconfig=drivers/virtio)
 		# (Before there was KUNIT_UML_PCI, PCI came with a driver that wants an ID.)
 		grep -q KUNIT_UML_PCI "$src/lib/kunit/Kconfig" || c+=" UML_PCI_OVER_VIRTIO_DEVICE_ID=1234" ;;
