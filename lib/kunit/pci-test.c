@@ -318,8 +318,8 @@ static void kunit_pci_bar_test(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, pci_enable_device_mem(pdev), 0);
 	map = pci_iomap(pdev, 0, 0);
 	map2 = pci_iomap_range(pdev, 2, 4, 4);
-	KUNIT_ASSERT_NOT_NULL(test, map);
-	KUNIT_ASSERT_NOT_NULL(test, map2);
+	KUNIT_ASSERT_TRUE(test, !!map);
+	KUNIT_ASSERT_TRUE(test, !!map2);
 
 	kunit_pci_take_count(t.pf);
 	expect_reg(test, &regs[0], map, true, "BAR 0");
@@ -404,7 +404,7 @@ static void kunit_pci_bar_hosts_test(struct kunit *test)
 								   &pdev_a->resource[0]));
 			map = pci_iomap(pdev, 0, 0);
 		}
-		KUNIT_EXPECT_NOT_NULL(test, map);
+		KUNIT_EXPECT_TRUE(test, !!map);
 		if (map && i < 19)
 			iounmap(map);
 		if (i == 19)

@@ -930,7 +930,8 @@ static void add_intx(struct kunit_pci_fn *fn)
 	fn->irq_work = IRQ_WORK_INIT_HARD(raise_irq);
 	irq_set_chip_and_handler(irq, &kunit_pci_irq_chip, handle_level_irq);
 	irq_set_chip_data(irq, fn);
-	irq_modify_status(irq, IRQ_NOREQUEST, IRQ_NOPROBE);
+	/* Level: what has come while it was disabled is not sent again */
+	irq_modify_status(irq, IRQ_NOREQUEST, IRQ_NOPROBE | IRQ_LEVEL);
 
 	fn->cfg[PCI_INTERRUPT_PIN] = 1;
 	fn->writable[PCI_INTERRUPT_LINE] = 0xff;
