@@ -9,7 +9,6 @@
 #include <linux/io.h>
 #include <linux/jiffies.h>
 #include <linux/pci.h>
-#include <linux/pm_runtime.h>
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -40,10 +39,8 @@
 
 struct vp_test_ctx {
 	struct virtio_driver drv;
-	struct kunit *test;
 	struct kunit_pci_fn *port_fn, *fn;
-	struct pci_dev *port, *pdev;
-	int (*phase)(struct pci_dev *pdev);
+	struct pci_dev *port;
 
 	/* The device */
 	u8 regs[VP_TEST_REGS];
@@ -248,23 +245,6 @@ static const struct virtio_device_id vp_test_ids[] = {
 	{ }
 };
 
-static int vp_test_do_probe(struct pci_dev *pdev)
-{
-	return device_attach(&pdev->dev);
-}
-
-static int vp_test_do_unbind(struct pci_dev *pdev)
-{
-	device_release_driver(&pdev->dev);
-	return 0;
-}
-
-static int vp_test_do_remove(struct pci_dev *pdev)
-{
-	pci_stop_and_remove_bus_device_locked(pdev);
-	return 0;
-}
-
 static int vp_test_do_reset(struct pci_dev *pdev)
 {
 	/* No need to wait after FLR */
@@ -272,50 +252,16 @@ static int vp_test_do_reset(struct pci_dev *pdev)
 	return pci_reset_function(pdev);
 }
 
-static int vp_test_do_rescan(struct pci_dev *port)
-{
-	pm_runtime_get_sync(&port->dev);
-	pci_lock_rescan_remove();
-	pci_rescan_bus(port->subordinate);
-	pci_unlock_rescan_remove();
-	pm_runtime_put(&port->dev);
-	return 0;
-}
-
 static const struct vp_test_phase {
 	const char *desc;
 	int (*phase)(struct pci_dev *pdev);
 } vp_test_phases[] = {
-	{ "probe", vp_test_do_probe },
-	{ "remove", vp_test_do_remove },
+	{ "probe", kunit_pci_probe },
+	{ "remove", kunit_pci_remove },
 	{ "reset", vp_test_do_reset },
 };
 
 KUNIT_ARRAY_PARAM_DESC(vp_test_phase, vp_test_phases, desc);
-
-static int vp_test_thread(void *data)
-{
-	struct vp_test_ctx *ctx = data;
-
-	kunit_warning_suppress(ctx->test) {
-		ctx->phase(ctx->pdev);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(ctx->test, 0);
-	}
-	return 0;
-}
-
-/* In a thread, as it may not end; if so, the test does */
-static void vp_test_run(struct vp_test_ctx *ctx, struct pci_dev *pdev,
-			int (*phase)(struct pci_dev *pdev), unsigned int n)
-{
-	struct kunit_pci_thread *thread;
-
-	ctx->pdev = pdev;
-	ctx->phase = phase;
-	thread = kunit_pci_run(ctx->test, vp_test_thread, ctx);
-	KUNIT_ASSERT_TRUE_MSG(ctx->test, kunit_pci_wait(thread, BOUND),
-			      "%ps() does not end, access %u", phase, n);
-}
 
 static void vp_test_unregister(void *data)
 {
@@ -329,7 +275,6 @@ static struct vp_test_ctx *vp_test_init(struct kunit *test)
 	struct kunit_pci_host *host;
 
 	KUNIT_ASSERT_FALSE(test, kunit_pci_stuck());
-	ctx->test = test;
 	ctx->drv.driver.name = "kunit-virtio-pci";
 	ctx->drv.id_table = vp_test_ids;
 	ctx->drv.probe = vp_test_probe;
@@ -372,29 +317,29 @@ static void vp_test_yank(struct kunit *test, bool noticed)
 		KUNIT_ASSERT_NOT_NULL(test, pdev);
 		KUNIT_ASSERT_EQ(test, ctx->devices, 1);
 		KUNIT_ASSERT_EQ(test, ctx->bufs, 1);
-		if (phase->phase == vp_test_do_probe)
-			vp_test_run(ctx, pdev, vp_test_do_unbind, 0);
+		if (phase->phase == kunit_pci_probe)
+			kunit_pci_call(test, kunit_pci_unbind, pdev, BOUND, 0);
 
 		kunit_pci_take_count(ctx->fn);
 		kunit_pci_yank_after(ctx->fn, n, noticed ? pdev : NULL);
-		vp_test_run(ctx, pdev, phase->phase, n);
+		kunit_pci_call(test, phase->phase, pdev, BOUND, n);
 		KUNIT_EXPECT_EQ_MSG(test, kunit_pci_yanked(ctx->fn), !!n, "access %u", n);
 		if (!n) {
 			count = kunit_pci_take_count(ctx->fn);
 			total = count.reads + count.writes + count.mmio_reads +
 				count.mmio_writes;
 			KUNIT_EXPECT_GT(test, count.mmio_reads, 0);
-			if (phase->phase != vp_test_do_remove)
+			if (phase->phase != kunit_pci_remove)
 				KUNIT_EXPECT_EQ(test, ctx->bufs, 2);
 		}
 
-		vp_test_run(ctx, pdev, vp_test_do_remove, n);
+		kunit_pci_call(test, kunit_pci_remove, pdev, BOUND, n);
 		KUNIT_EXPECT_NULL_MSG(test, kunit_pci_get_dev(test, ctx->fn), "%u", n);
 		KUNIT_EXPECT_EQ_MSG(test, ctx->devices, 0, "access %u", n);
 		KUNIT_EXPECT_NULL_MSG(test, pdev->resource[0].child, "access %u", n);
 		ctx->bufs = 0;
 		kunit_pci_plug(ctx->fn, VP_TEST_PCI_ID);
-		vp_test_run(ctx, ctx->port, vp_test_do_rescan, n);
+		kunit_pci_call(test, kunit_pci_rescan, ctx->port, BOUND, n);
 	}
 	kunit_info(test, "%s: yanked at %u accesses", phase->desc, total);
 }

@@ -99,6 +99,12 @@ struct kunit_pci_thread *kunit_pci_run(struct kunit *test,
 struct kunit_pci_thread *kunit_pci_write_sysfs(struct kunit *test, const char *path,
 					       const char *val, int *ret);
 bool kunit_pci_wait(struct kunit_pci_thread *thread, unsigned long timeout);
+void kunit_pci_call(struct kunit *test, int (*fn)(struct pci_dev *pdev),
+		    struct pci_dev *pdev, unsigned long timeout, unsigned int n);
+int kunit_pci_probe(struct pci_dev *pdev);
+int kunit_pci_unbind(struct pci_dev *pdev);
+int kunit_pci_remove(struct pci_dev *pdev);
+int kunit_pci_rescan(struct pci_dev *port);
 bool kunit_pci_stuck(void);
 
 #endif

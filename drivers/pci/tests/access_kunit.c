@@ -10,7 +10,6 @@
 #include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/pci.h>
-#include <linux/pm_runtime.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
@@ -38,8 +37,7 @@ struct access_ctx {
 	struct pci_driver drv;
 	struct kunit *test;
 	struct kunit_pci_fn *port_fn, *fn;
-	struct pci_dev *port, *pdev;
-	int (*phase)(struct pci_dev *pdev);
+	struct pci_dev *port;
 
 	/* The device: it takes until @busy reads of its status have passed */
 	u32 status, next;
@@ -221,36 +219,9 @@ static const struct pci_device_id access_ids[] = {
 	{ }
 };
 
-static int access_do_probe(struct pci_dev *pdev)
-{
-	return device_attach(&pdev->dev);
-}
-
-static int access_do_unbind(struct pci_dev *pdev)
-{
-	device_release_driver(&pdev->dev);
-	return 0;
-}
-
-static int access_do_remove(struct pci_dev *pdev)
-{
-	pci_stop_and_remove_bus_device_locked(pdev);
-	return 0;
-}
-
 static int access_do_reset(struct pci_dev *pdev)
 {
 	return pci_reset_function(pdev);
-}
-
-static int access_do_rescan(struct pci_dev *port)
-{
-	pm_runtime_get_sync(&port->dev);
-	pci_lock_rescan_remove();
-	pci_rescan_bus(port->subordinate);
-	pci_unlock_rescan_remove();
-	pm_runtime_put(&port->dev);
-	return 0;
 }
 
 static const struct access_phase {
@@ -258,40 +229,16 @@ static const struct access_phase {
 	int (*phase)(struct pci_dev *pdev);
 	bool noticed;		/* It is marked when it goes, not after the phase */
 } access_phases[] = {
-	{ "probe", access_do_probe, false },
-	{ "probe, noticed", access_do_probe, true },
-	{ "unbind", access_do_unbind, false },
-	{ "remove", access_do_remove, false },
-	{ "remove, noticed", access_do_remove, true },
+	{ "probe", kunit_pci_probe, false },
+	{ "probe, noticed", kunit_pci_probe, true },
+	{ "unbind", kunit_pci_unbind, false },
+	{ "remove", kunit_pci_remove, false },
+	{ "remove, noticed", kunit_pci_remove, true },
 	/* (Else each one waits for transactions that seem to be pending) */
 	{ "reset, noticed", access_do_reset, true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(access_phase, access_phases, desc);
-
-static int access_thread(void *data)
-{
-	struct access_ctx *ctx = data;
-
-	kunit_warning_suppress(ctx->test) {
-		ctx->phase(ctx->pdev);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(ctx->test, 0);
-	}
-	return 0;
-}
-
-/* In a thread, as it may not end; if so, the test does */
-static void access_run(struct access_ctx *ctx, struct pci_dev *pdev,
-		       int (*phase)(struct pci_dev *pdev), unsigned int n)
-{
-	struct kunit_pci_thread *thread;
-
-	ctx->pdev = pdev;
-	ctx->phase = phase;
-	thread = kunit_pci_run(ctx->test, access_thread, ctx);
-	KUNIT_ASSERT_TRUE_MSG(ctx->test, kunit_pci_wait(thread, BOUND),
-			      "%ps() does not end, access %u", phase, n);
-}
 
 static struct access_ctx *access_init(struct kunit *test)
 {
@@ -326,7 +273,7 @@ static struct pci_dev *access_card(struct access_ctx *ctx, bool bound)
 	KUNIT_ASSERT_EQ(ctx->test, ctx->tables, 1);
 	KUNIT_ASSERT_EQ(ctx->test, ctx->status, STATUS_READY | STATUS_RUNS);
 	if (!bound)
-		access_run(ctx, pdev, access_do_unbind, 0);
+		kunit_pci_call(ctx->test, kunit_pci_unbind, pdev, BOUND, 0);
 	/* No need to wait after FLR */
 	pdev->imm_ready = 1;
 	ctx->reads = 0;
@@ -341,7 +288,7 @@ static void access_remove_card(struct access_ctx *ctx, struct pci_dev *pdev,
 {
 	if (kunit_pci_yanked(ctx->fn))
 		pci_dev_set_disconnected(pdev, NULL);
-	access_run(ctx, pdev, access_do_remove, n);
+	kunit_pci_call(ctx->test, kunit_pci_remove, pdev, BOUND, n);
 	KUNIT_EXPECT_NULL_MSG(ctx->test, kunit_pci_get_dev(ctx->test, ctx->fn), "%u", n);
 	KUNIT_EXPECT_NULL_MSG(ctx->test, pdev->resource[0].child, "access %u", n);
 	KUNIT_EXPECT_EQ_MSG(ctx->test, ctx->tables, 0, "access %u", n);
@@ -360,9 +307,9 @@ static void test_yank_at_access(struct kunit *test)
 
 	/* The first time only to count them */
 	for (n = 0; n <= total; n++) {
-		pdev = access_card(ctx, phase->phase != access_do_probe);
+		pdev = access_card(ctx, phase->phase != kunit_pci_probe);
 		kunit_pci_yank_after(ctx->fn, n, phase->noticed ? pdev : NULL);
-		access_run(ctx, pdev, phase->phase, n);
+		kunit_pci_call(ctx->test, phase->phase, pdev, BOUND, n);
 		KUNIT_EXPECT_EQ_MSG(test, kunit_pci_yanked(ctx->fn), !!n, "access %u", n);
 		if (!n) {
 			count = kunit_pci_take_count(ctx->fn);
@@ -377,7 +324,7 @@ static void test_yank_at_access(struct kunit *test)
 		access_remove_card(ctx, pdev, n);
 		ones += ctx->ones;
 		kunit_pci_plug(ctx->fn, KUNIT_PCI_ID(KUNIT_PCI_ENDPOINT));
-		access_run(ctx, ctx->port, access_do_rescan, n);
+		kunit_pci_call(ctx->test, kunit_pci_rescan, ctx->port, BOUND, n);
 	}
 	KUNIT_EXPECT_GT(test, ones, 0);
 	kunit_info(test, "%s: yanked at %u accesses, %u reads of all-ones",
@@ -391,7 +338,7 @@ static void test_all_ones_size(struct kunit *test)
 	struct pci_dev *pdev = access_card(ctx, false);
 
 	ctx->yank_at_size = true;
-	access_run(ctx, pdev, access_do_probe, 0);
+	kunit_pci_call(ctx->test, kunit_pci_probe, pdev, BOUND, 0);
 	KUNIT_EXPECT_EQ(test, ctx->size, ~0);
 	KUNIT_EXPECT_LE(test, ctx->largest, MAX_SIZE);
 	KUNIT_EXPECT_NULL(test, pdev->dev.driver);
