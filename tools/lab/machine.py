@@ -174,18 +174,21 @@ class Machine:
                 else:
                     future.set_result(msg["return"])
 
-    async def qmp(self, command, **arguments):
+    async def execute(self, command, arguments):
         tag = f"qmp{next(self.tag)}"
         future = self.expect(tag)
         self.qmp_out.write(json.dumps(
             {"execute": command, "id": tag,
-             "arguments": {k.replace("_", "-"): v
-                           for k, v in arguments.items()}}).encode() + b"\n")
+             "arguments": arguments}).encode() + b"\n")
         async with asyncio.timeout(15):
             return await future
 
+    async def qmp(self, command, **arguments):
+        return await self.execute(command, {k.replace("_", "-"): v
+                                            for k, v in arguments.items()})
+
     async def device_add(self, dev):
-        await self.qmp("device_add", **dev)
+        await self.execute("device_add", dev)   # a property is what it is
 
     async def plugged(self, name):
         def ids(buses):

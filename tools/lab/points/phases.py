@@ -55,10 +55,11 @@ class Probe(Phase):
     async def end(self, s, commands):
         await s.r.bound(s.bdf)
         await s.probed()
-        # A thread that runs shows no stack: it may not be over yet
+        # A thread that runs shows no stack: it may not be over yet.  What a
+        # driver polls for ever after is no new site
         before = -1
-        while s.trap.count != before and not s.trap.fired:
-            before = s.trap.count
+        while len(s.trap.sites()) != before and not s.trap.fired:
+            before = len(s.trap.sites())
             await asyncio.sleep(1.5 * s.m.slow)
 
 
@@ -164,6 +165,7 @@ class IfUp(Phase):
 
     async def prepare(self, s):
         self.netdev = await s.dev.find(s.m, "class/net")
+        await s.m.ask("ifdown", self.netdev, timeout=15)    # it was used
 
     async def begin(self, s):
         return [s.m.begin(self.command, self.netdev)]

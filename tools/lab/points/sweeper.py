@@ -225,6 +225,8 @@ class Sweep:
                 if not left:
                     raise
         row.sites = len(sites)
+        if not sites:
+            raise Skip("it does not access the device")
         if phase.powers_off:
             await b.stop()
             b = None

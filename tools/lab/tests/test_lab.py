@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 sys.dont_write_bytecode = True
 import console                                      # noqa: E402
-from errors import Failed, LabError, QemuGone       # noqa: E402
+from errors import Failed, LabError, QemuGone, Skip       # noqa: E402
 from machine import Machine                         # noqa: E402
 from points import choose, results, sweeper, symbols         # noqa: E402
 from points.phases import PHASES                    # noqa: E402
@@ -285,12 +285,12 @@ class Repeats(unittest.TestCase):
         self.assertTrue(row.failed)
         self.assertIn("a processor has lost an interrupt", sweep.said[0])
 
-    def counted(self, *left):
+    def counted(self, *left, sites=(Site(1, (1,), 7, 1, 7),)):
         """With LEFT: what leave() gives, from one machine to the next"""
         sweep, left = FakeSweep({}), list(left)
 
         async def count(b, phase):
-            return 7, []
+            return 7, list(sites)
 
         async def leave(b, phase):
             error = left.pop(0)
@@ -298,7 +298,8 @@ class Repeats(unittest.TestCase):
             if error:
                 raise error
         row = Row("nvme", "remove", "event")
-        with mock.patch.multiple(sweeper, count=count, leave=leave), \
+        with mock.patch.multiple(sweeper, count=count, leave=leave,
+                                 try_point=sweep.try_point), \
                 contextlib.redirect_stderr(io.StringIO()):
             asyncio.run(sweep.points(None, row, PHASES["remove"], None))
         return sweep, row
@@ -311,6 +312,10 @@ class Repeats(unittest.TestCase):
     def test_counting_fails(self):
         with self.assertRaises(Failed):
             self.counted(*[Failed("never off")] * 3)
+
+    def test_no_access(self):
+        with self.assertRaises(Skip):
+            self.counted(None, sites=())
 
     def test_qemu_aborts(self):
         row = FakeSweep({1: [QemuGone("x")]}).go("remove", [1, 2])
