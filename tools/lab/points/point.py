@@ -134,18 +134,13 @@ async def try_point(b, phase, point, use=True):
 async def noticed(b, phase, commands, watch, when):
     """With the hotplug event"""
     r, limits = b.r, b.limits
-
-    async def check_reads():
-        if not b.reads_checked and phase.plugged:
-            b.reads_checked = True
-            await r.check_reads()
-
-    if not phase.moves:     # nor has it a serial line while it is suspended
-        await check_reads()
+    # Suspended, the guest has no serial line
+    if not b.reads_checked and phase.plugged and not phase.moves:
+        b.reads_checked = True
+        await r.check_reads()
     if await r.wait("gone", watch, when, limits.gone + phase.extra,
                     since=when + phase.extra, starved=b.starved):
         await b.returned(commands, when, limits.hang + phase.extra)
-        await check_reads()
         if b.loaded:
             await b.workers_ended(when, limits.hang)
     if not r.failed():
