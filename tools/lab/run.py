@@ -380,12 +380,15 @@ class Run:
             await asyncio.sleep(0.05)
         return False
 
-    async def power_off(self):
-        """The machine powers off; QEMU stays, stopped"""
+    async def power_off(self, dies=None):
+        """The machine powers off; QEMU stays, stopped; the device may die"""
         m = self.m
         await m.qmp("set-action", shutdown="pause")
         begin = time.monotonic()
         m.begin("power", "off")
+        if dies:
+            await asyncio.sleep(dies)
+            await m.slot.cut_power()
         while not self.off and time.monotonic() < begin + self.limits.hang:
             await asyncio.sleep(0.1)
             self.off = (await m.qmp("query-status"))["status"] == "shutdown"

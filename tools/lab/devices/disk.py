@@ -271,5 +271,5 @@ add(Disk("virtio-blk", "virtio-blk-pci", props={"drive": "disk"}),
          alive=(0, 0x2010, 0x3), children=(
              {"driver": "scsi-hd", "id": "hd", "bus": "dut.0",
               "drive": "disk"},),
-         # Pulled out during its removal, a command has to time out, in 60 s
-         scenarios=("idle", "load", "silent-off"), **NATIVE))
+         scenarios=("idle", "load", "remove-yank", "button-yank",
+                    "silent-off"), **NATIVE))

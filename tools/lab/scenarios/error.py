@@ -151,9 +151,7 @@ async def aer_fail_dirty(r):
     await r.rescan()
 
 
-# ahci: error handling has given up after 53 s, of three tries to IDENTIFY
-@scenario((*(d for d in DISKS if d != "ahci"), "virtio-net", "igb", "e1000e"),
-          default=False, zeros=False)
+@scenario((*DISKS, "virtio-net", "igb", "e1000e"), default=False, zeros=False)
 async def silent_off(r):
     """dies without an event under load, the machine powers off"""
     await r.dev.short_timeouts(r.m)
@@ -161,3 +159,10 @@ async def silent_off(r):
     await r.m.slot.cut_power()
     await r.check_reads()
     await r.power_off()
+
+
+@scenario(("nvme",), default=False, zeros=False)
+async def off_silent(r):
+    """dies without an event while power off waits for its requests"""
+    await slow_load(r, 1, 8)    # they take 8 s
+    await r.power_off(dies=2)
