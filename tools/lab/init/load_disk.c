@@ -17,7 +17,8 @@ struct record {
 static void disk_worker(struct worker *w, char **arg, uint32_t count, int nr)
 {
 	struct record *buf;
-	uint32_t block, stamp = 0, i;
+	/* Above those of earlier workers: some of theirs may be written late */
+	uint32_t block, stamp = (w - sh->w) << 20, i;
 	int fd, writer = nr & 1;
 	ssize_t len;
 
