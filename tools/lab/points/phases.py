@@ -58,8 +58,8 @@ class Probe(Phase):
         # A thread that runs shows no stack: it may not be over yet.  What a
         # driver polls for ever after is no new site
         before = -1
-        while len(s.trap.sites()) != before and not s.trap.fired:
-            before = len(s.trap.sites())
+        while (sites := len(s.trap.sites())) != before and not s.trap.fired:
+            before = sites
             await asyncio.sleep(1.5 * s.m.slow)
 
 
@@ -161,11 +161,12 @@ class UnitRescan(Phase):
 
 class IfUp(Phase):
     """the interface is brought up"""
-    name, loads, command = "ifup", ("net",), "ifup"
+    name, loads = "ifup", ("net",)
+    before, command = "ifdown", "ifup"
 
     async def prepare(self, s):
         self.netdev = await s.dev.find(s.m, "class/net")
-        await s.m.ask("ifdown", self.netdev, timeout=15)    # it was used
+        await s.m.ask(self.before, self.netdev, timeout=15)
 
     async def begin(self, s):
         return [s.m.begin(self.command, self.netdev)]
@@ -177,11 +178,8 @@ class IfUp(Phase):
 
 class IfDown(IfUp):
     """the interface is brought down"""
-    name, command = "ifdown", "ifdown"
-
-    async def prepare(self, s):
-        await super().prepare(s)
-        await s.m.ask("ifup", self.netdev, timeout=15)
+    name = "ifdown"
+    before, command = "ifup", "ifdown"
 
 
 class VfsOn(Phase):
