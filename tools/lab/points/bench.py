@@ -59,7 +59,8 @@ class Bench:
         self.bdf = slot.bdf
         self.sysfs = f"/sys/bus/pci/devices/{slot.bdf}"
         ecam = ECAM + (slot.bus << 20)
-        await self.trap.watch([*await slot.windows(), (ecam, ecam + (1 << 20) - 1)])
+        self.trap.windows([*await slot.windows(),
+                           (ecam, ecam + (1 << 20) - 1)])
 
     async def guard(self, work):
         """An end of QEMU goes before what comes of it"""

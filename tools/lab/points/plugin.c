@@ -9,7 +9,8 @@
  * often in one function that all others call.
  *
  * A callback at each access to memory makes the guest some two times slower, so
- * there are none until the host wants them: it boots without.
+ * there are none until the host wants them: it boots without.  And once it knows
+ * which instructions access the device, it has none called but for these.
  *
  * The prototypes are those of qemu-plugin.h, version 4 (QEMU 9.1 and later).
  */
@@ -73,6 +74,7 @@ EXPORT int qemu_plugin_version = 4;
 #define WINDOWS	3
 #define CALLERS	3
 #define SITES	4096
+#define CODE	1024
 #define CPUS	8
 #define KERNEL_IMAGE	0xffffffff80000000ULL
 
@@ -88,13 +90,15 @@ static volatile struct {
 	uint64_t at, from, addr, store;	/* where it has stopped */
 	uint64_t overflow, armed;
 	uint64_t wanted, ready;		/* the callbacks, and here they are */
-	uint64_t reserved[12];
+	uint64_t nr_code, reserved[11];
 	struct site sites[SITES];
+	uint64_t code[CODE];	/* the only instructions that matter, if any */
 } *s;
 
 static struct qemu_plugin_register *rbp[CPUS];
 static GByteArray *buf[CPUS];
-static int lock, asked;
+static uint64_t asked;
+static int lock;
 
 static bool kernel(uint64_t addr)
 {
@@ -214,6 +218,22 @@ static void access(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 		nanosleep(&moment, NULL);
 }
 
+static bool matters(uint64_t pc)
+{
+	uint64_t low = 0, high = s->nr_code, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (s->code[middle] == pc)
+			return true;
+		if (s->code[middle] < pc)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return !s->nr_code;
+}
+
 static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t i, n = qemu_plugin_tb_n_insns(tb);
@@ -224,25 +244,30 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	for (i = 0; i < n; i++) {
 		insn = qemu_plugin_tb_get_insn(tb, i);
 		pc = qemu_plugin_insn_vaddr(insn);
-		if (kernel(pc))
+		if (kernel(pc) && matters(pc))
 			qemu_plugin_register_vcpu_mem_cb(insn, access, 0, 3,
 							 (void *)(uintptr_t)pc);
 	}
 }
 
-/* All code has been forgotten, and is translated anew */
-static void again(qemu_plugin_id_t id)
-{
-	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
-	s->ready = 1;
-}
+static void again(qemu_plugin_id_t id);
 
 /* Within a second all processors have been idle */
 static void idle(qemu_plugin_id_t id, unsigned int cpu)
 {
+	uint64_t wanted = s->wanted;
+
 	(void)cpu;
-	if (s->wanted && !__atomic_exchange_n(&asked, 1, __ATOMIC_SEQ_CST))
+	if (__atomic_exchange_n(&asked, wanted, __ATOMIC_SEQ_CST) != wanted)
 		qemu_plugin_reset(id, again);
+}
+
+/* All code and all callbacks are forgotten: it is translated anew */
+static void again(qemu_plugin_id_t id)
+{
+	qemu_plugin_register_vcpu_idle_cb(id, idle);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+	s->ready = asked;
 }
 
 static void init(qemu_plugin_id_t id, unsigned int cpu)

@@ -43,12 +43,13 @@ async def undisturbed(b, phase, begun):
     await phase.end(b, commands)
 
 
-async def enter(b, phase, point):
+async def enter(b, phase, point, code=()):
     """Begin the phase; gives two tasks: what it has begun, and its end"""
     r = b.r
     r.checks, r.notes, r.times, r.load = [], [], {}, []
     r.stuck = r.deaf = r.excused = False
     await b.ready(phase.plugged)
+    await b.trap.watch(code)
     b.new_lines()
     await phase.prepare(b)
     watch = b.m.begin("watch", b.bdf) if phase.plugged else None
@@ -84,11 +85,14 @@ async def leave(b, phase):
     await b.emptied()
 
 
-async def try_point(b, phase, point, use=True):
-    """Not to USE the device again leaves that to a point after this one"""
+async def try_point(b, phase, point, use=True, code=()):
+    """Not to USE the device again leaves that to a point after this one
+
+    CODE is what has accessed the device when the phase was counted.
+    """
     b.points += 1
     m, r = b.m, b.r
-    begun, over, watch = await enter(b, phase, point)
+    begun, over, watch = await enter(b, phase, point, code)
     if not await b.trap.wait(over):
         b.trap.disarm()
         await over      # what it could not do is no result

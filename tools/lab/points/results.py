@@ -38,6 +38,8 @@ class Row:
     failing: list = field(default_factory=list)
     names: list = field(default_factory=list)   # of the sites
 
+    code = ()       # addresses of the instructions of its sites, not kept
+
     @property
     def name(self):
         return f"{self.device}.{self.phase}.{self.dying}"

@@ -98,7 +98,8 @@ class Sweep:
             fresh = not b.points
             try:
                 async with asyncio.timeout(b.limits.total):
-                    trying = try_point(b, phase, point, use or fresh)
+                    trying = try_point(b, phase, point, use or fresh,
+                                       row.code)
                     outcome = await (trying if phase.powers_off else
                                      b.guard(trying))
                 if not outcome.bad:
@@ -224,7 +225,7 @@ class Sweep:
                 b = None
                 if not left:
                     raise
-        row.sites = len(sites)
+        row.sites, row.code = len(sites), {s.path[0] for s in sites}
         if not sites:
             raise Skip("it does not access the device")
         if phase.powers_off:

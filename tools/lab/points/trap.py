@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from errors import Failed, LabError
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-WINDOWS, CALLERS, SITES = 3, 3, 4096
+WINDOWS, CALLERS, SITES, CODE = 3, 3, 4096, 1024
 (NR, SITE, SEEN, COUNT, FIRED, GO, AT, FROM, ADDRESS, STORE,
- OVERFLOW, ARMED, WANTED, READY) = range(2 * WINDOWS, 2 * WINDOWS + 14)
+ OVERFLOW, ARMED, WANTED, READY, NR_CODE) = range(2 * WINDOWS, 2 * WINDOWS + 15)
 HEADER = 32
 FIELDS = 1 + 1 + CALLERS + 3
-SIZE = 8 * (HEADER + SITES * FIELDS)
+AFTER = HEADER + SITES * FIELDS
+SIZE = 8 * (AFTER + CODE)
 
 
 @dataclass
@@ -48,6 +49,7 @@ def build(outdir, cc="gcc"):
 class Trap:
     def __init__(self, plugin, workdir):
         self.plugin, self.path = plugin, os.path.join(workdir, "trap")
+        self.code = None
         with open(self.path, "wb") as f:
             f.truncate(SIZE)
         with open(self.path, "r+b") as f:
@@ -62,21 +64,34 @@ class Trap:
     def put(self, nr, value):
         struct.pack_into("<Q", self.map, 8 * nr, value)
 
-    async def watch(self, windows):
-        self.put(WANTED, 1)
-        end = time.monotonic() + 30
-        while not self.get(READY):
-            if time.monotonic() > end:
-                raise Failed("QEMU's plugin does not answer")
-            await asyncio.sleep(0.02)
+    def windows(self, windows):
         for nr, (low, last) in enumerate(windows):
             self.put(nr, low)
             self.put(WINDOWS + nr, last + 1)
 
+    async def watch(self, code=()):
+        """The instructions at CODE (all, if none): the fewer, the faster"""
+        code = sorted(set(code))
+        if len(code) > CODE:
+            code = []
+        if code == self.code:
+            return
+        self.put(NR_CODE, len(code))
+        for nr, address in enumerate(code, AFTER):
+            self.put(nr, address)
+        self.code = code
+        wanted = self.get(WANTED) + 1
+        self.put(WANTED, wanted)
+        end = time.monotonic() + 30
+        while self.get(READY) != wanted:
+            if time.monotonic() > end:
+                raise Failed("QEMU's plugin does not answer")
+            await asyncio.sleep(0.02)
+
     def arm(self, number=0, site=0):
         """Stop at the NUMBER-th access, or the NUMBER-th of a site; 0: count"""
         self.put(NR, 0)
-        self.map[8 * HEADER:] = bytes(SIZE - 8 * HEADER)
+        self.map[8 * HEADER:8 * AFTER] = bytes(8 * (AFTER - HEADER))
         for field in (SEEN, COUNT, FIRED, GO, OVERFLOW):
             self.put(field, 0)
         self.put(SITE, site)

@@ -30,7 +30,7 @@ from points.phases import PHASES                    # noqa: E402
 from points.point import (GOOD, MISSED, NEVER, SLOW, SPLAT,     # noqa: E402
                           Outcome, verdict)
 from points.results import Row, table               # noqa: E402
-from points.trap import (COUNT, FIELDS, HEADER, Site, Trap)     # noqa: E402
+from points.trap import Site                        # noqa: E402
 from devices import DEVICES                         # noqa: E402
 from scenarios import SCENARIOS                     # noqa: E402
 
@@ -227,7 +227,7 @@ class FakeSweep(sweeper.Sweep):
     async def name(self, b, outcome):
         pass
 
-    async def try_point(self, b, phase, point, use=True):
+    async def try_point(self, b, phase, point, use=True, code=()):
         b.points += 1
         self.did.append(point.number)
         self.used += [point.number] * use
@@ -463,18 +463,6 @@ class Summary(unittest.TestCase):
         self.assertEqual(lab.Lab.summary(argparse.Namespace(
             todo=[case], kernel="k", print=said.append)), 1)
         self.assertIn("never!nothing-done", "\n".join(said))
-
-
-class TrapFile(unittest.TestCase):
-    def test_layout(self):
-        with tempfile.TemporaryDirectory() as tmp:
-            trap = Trap("plugin", tmp)
-            for nr, word in enumerate((7, 0xff, 0xfe, 0, 0, 2, 3, 9)):
-                trap.put(HEADER + 5 * FIELDS + nr, word)
-            trap.put(COUNT, 9)
-            self.assertEqual(trap.sites(), [Site(7, (0xff, 0xfe), 2, 3, 9)])
-            trap.arm(4, 7)
-            self.assertEqual((trap.count, trap.sites()), (0, []))
 
 
 class Registered(unittest.TestCase):
