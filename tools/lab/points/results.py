@@ -33,6 +33,7 @@ class Row:
     excused: int = 0            # good, if this machine was why they were late
     qemu: int = 0               # points at which QEMU aborts
     kept_kB: int = None         # more in use after all points than before
+    limit: float = 0            # seconds to be gone in, where it was longest
     seconds: float = 0
     tried: dict = field(default_factory=dict)   # points, and what came of them
     failing: list = field(default_factory=list)

@@ -95,6 +95,7 @@ class Sweep:
             if not b:
                 b = await self.bench(dev, row.name)
             b.silent = row.dying == "silent"
+            row.limit = max(row.limit, round(b.limits.gone, 1))
             fresh = not b.points
             try:
                 async with asyncio.timeout(b.limits.total):

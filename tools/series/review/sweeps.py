@@ -16,7 +16,7 @@ from .results import LICENCE, SIDES
 
 MEASURES = "sites", "planned", "points", "never", "splat", "slow", "good"
 OTHERS = "missed", "unrepeated", "untried", "excused", "qemu", "kept_kB"
-COUNTS = MEASURES + OTHERS
+COUNTS = MEASURES + OTHERS + ("limit",)
 KEY = ("device", "phase", "dying")
 OF_A_POINT = ("point", "access", "verdict", "site", "wrong")
 LATE = "out of time"
@@ -153,6 +153,10 @@ def summary(data):
     text = (f"Series: {total['points']} points in {len(tried)} rows, "
             + ", ".join(f"{total[k]} {k}" for k in WORDS)
             + f"; {part} of the rows are not complete.\n")
+    limit = max((row.get("limit", 0) for row in tried), default=0)
+    if limit:
+        text += ("\nSlow is what takes longer than a second, times what the machine "
+                 f"takes longer for a boot than 5 s: at most {limit:g} s.\n")
     left = data.get("left")
     if left:
         text += "\nNot run: " + "; ".join(

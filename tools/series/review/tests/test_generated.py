@@ -123,7 +123,7 @@ class Generated(Tree):
         self.assertIsNone(sweeps.record("soak", "mainline", places))
         row = {"device": "nvme", "phase": "probe", "dying": "event",
                "sites": 9, "planned": 40, "points": 40, "never": 3,
-               "missed": 0, "failing": [
+               "missed": 0, "limit": 2.5, "failing": [
                    {"point": "12ab:1", "site": "f+0x1", "notes": ["y"]}]}
         other = row | {"phase": "reset", "never": 0}
         self.sweep("-pristine.d/1", {"tree": "b", "digest": "d"}, [row, other])
@@ -156,6 +156,7 @@ class Generated(Tree):
         text = generated.sweep_table(places)
         self.assertIn("**Stale**: recorded on ", text)
         self.assertIn("Series: 40 points in 1 rows, 0 never, 0 splat", text)
+        self.assertIn(": at most 2.5 s.", text)
         self.assertIn("Not run: nvme reset, load.", text)
         self.assertIn("| nvme | reset | event | 9 | 40 of 40: none | not run |",
                       text)
