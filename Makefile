@@ -124,7 +124,7 @@ help:
 #?   PHASES=names DYING=event,silent STEP=n POINTS=list HANDFUL=n SEED=n
 #?                    when to yank; see tools/lab/sweep --help: sweep soak
 #?   RESUME=1         go on where runs of the same kernel have stopped (MINUTES=): sweep
-#?   MMIO=ones|zeros|both   what reads from a vanished device give: lab sweep soak
+#?   MMIO=ones|zeros   what reads from a vanished device give: lab sweep soak; both: lab
 #?   PRISTINE=1       the base without the series: kernel lab sweep soak
 #?   KASAN=y          a kernel with KASAN: kernel lab sweep soak
 #?   KERNEL=path      somebody's bzImage: lab sweep soak

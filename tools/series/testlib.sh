@@ -39,3 +39,5 @@ fails() {
 	printf '%s\n' "$out"
 	[ "$(grep -c '^error: ' <<<"$out")" = 1 ] && grep '^error: ' <<<"$out" | grep -qF -- "$want" || { echo "expected: $want"; return 1; }
 }
+# no COMMAND...: it must fail. (set -e takes no notice of what is behind a "!".)
+no() { ! "$@" || { echo "should have failed: $*"; return 1; }; }

@@ -180,11 +180,12 @@ static void access(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 
 	/*
 	 * Be quick: nearly all accesses are to memory, and mostly nobody looks.
-	 * And leave the kernel's image and the APIC alone, which are where
-	 * ioremap() maps nothing: the lookup may fail an assertion of QEMU
-	 * (iotlb_to_section) while the memory map changes.
+	 * The lookup may fail an assertion of QEMU (iotlb_to_section) while the
+	 * memory map changes: leave the kernel's image and the APIC alone, which
+	 * are where ioremap() maps nothing, and do without once it has stopped,
+	 * as the device is taken away then.
 	 */
-	if (!s->armed || !kernel(vaddr) || vaddr >= KERNEL_IMAGE)
+	if (!s->armed || s->fired || !kernel(vaddr) || vaddr >= KERNEL_IMAGE)
 		return;
 	h = qemu_plugin_get_hwaddr(info, vaddr);
 	if (!h || !qemu_plugin_hwaddr_is_io(h))

@@ -311,7 +311,7 @@ class Sweep:
     def repeat(self, row, point):
         return (f"tools/lab/sweep --kernel {self.args.kernel} --devices "
                 f"{row.device} --phases {row.phase} --dying {row.dying} "
-                f"--points {point}")
+                f"--mmio {self.args.mmio} --points {point}")
 
     def finished(self, row):
         self.done.append(row)

@@ -55,7 +55,7 @@ def lab(env, tool="lab"):
     listed = subprocess.run(args, capture_output=True, text=True)
     if listed.returncode:
         said = (listed.stderr.strip().splitlines() or ["?"])[-1]
-        said = re.sub(r"^lab: (error: )?(lab: )?", "", said)
+        said = re.sub(r"^(lab|sweep): (error: )?(lab: )?", "", said)
         raise LayoutError(" ".join(
             f"{n}={env[n]}" for n in names if env.get(n)) + f": {said}")
 

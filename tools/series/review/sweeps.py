@@ -94,7 +94,7 @@ def record(tool, base, places):
         head["left"] = {}
         for device, phase, dying in places.points():
             series = rows.get((device, phase, dying), {}).get("series", {})
-            if series.get("digest", "") != about["series"].get("digest", ""):
+            if not series or series.get("digest", "") != (latest(head) or ""):
                 head["left"].setdefault(device, []).append(phase)
     head = json.dumps(head, indent=1)
     text = head[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(lines) + "\n ]"
@@ -145,7 +145,7 @@ def table(data):
 def summary(data):
     """Of the latest patches: what was tried, what came of it, what was not run"""
     rows = [row["series"] for row in data["rows"]
-            if row.get("series", {}).get("digest") == latest(data)]
+            if "series" in row and row["series"].get("digest") == latest(data)]
     tried = [row for row in rows if not row.get("skipped")]
     total = {k: sum(row.get(k, 0) for row in tried) for k in COUNTS}
     part = sum(row.get("points", 0) + row.get("missed", 0) +

@@ -44,6 +44,7 @@ def rebase(args):
         return Rebase(repo, json.loads(file.read_text())).forget("given up: patches/ is as it was")
     if again:
         work = Rebase(repo, json.loads(file.read_text()))
+        work.unedited()
         work.settle(skip=bool(setting("SKIP")))
     else:
         work = Rebase(repo, begin(repo, args.topic))
@@ -81,10 +82,11 @@ class Rebase:
         self.new = state["new"]["commit"]
         self.tmp = scratch(repo.b)
         repo.commit, repo.what = state["old"], state["old_what"]
-        wanted = self.base.closure(state["topic"]) + [state["topic"]] if state["topic"] else list(self.base.topics)
-        self.names = [n for n in self.base.topics if n in wanted]
-        for path, was in state["made_of"].items():
-            if made_of(self.base).get(path) != was:
+
+    def unedited(self):
+        now = made_of(self.base)
+        for path, was in self.state["made_of"].items():
+            if now.get(path) != was:
                 die(f"{path} was edited since the rebase began: put it back, or make rebase ABORT=1 BASE={self.base.name} and begin anew")
 
     def save(self):
@@ -99,6 +101,9 @@ class Rebase:
         say(text)
 
     def go(self):
+        topic = self.state["topic"]
+        wanted = self.base.closure(topic) + [topic] if topic else list(self.base.topics)
+        self.names = [n for n in self.base.topics if n in wanted]
         with Composer(self.repo) as composer:
             old = {name: composer.stack(name)[1] for name in self.names}
         self.old = {m.entry.path: m for made in old.values() for m in made}
@@ -190,13 +195,11 @@ class Rebase:
         else:
             self.there("checkout", "-q", "-f", "--detach", chain.commit)
         status, _, _ = self.try_there("cherry-pick", "--allow-empty", theirs)
-        if status == 0:	# (it knows of renames, which a merge of single files does not)
-            self.state["settled"][path] = self.there("rev-parse", "HEAD").strip()
-            self.state["stopped"] = None
-            self.save()
-            raise Refused(f"patches/{path} was moved by git cherry-pick: look at build/{self.base.name}/rebase, then make rebase CONTINUE=1")
         bad = self.there("diff", "--name-only", "--diff-filter=U").split() or bad
         self.state["stopped"] = {"path": path, "parent": chain.commit, "theirs": theirs, "files": bad}
+        if status == 0:	# (it knows of renames, which a merge of single files does not)
+            self.save()
+            raise Refused(f"patches/{path} was moved by git cherry-pick: look at build/{self.base.name}/rebase, then make rebase CONTINUE=1; SKIP=1 leaves the patch out")
         raise Stop
 
     def there(self, *args):
@@ -221,11 +224,13 @@ class Rebase:
             if marks:
                 die(f"build/{self.base.name}/rebase/{marks[0]} has conflict markers still: mend it, then make rebase CONTINUE=1")
             head = self.there("rev-parse", "HEAD").strip()
-            if head == stop["parent"]:
-                self.there("add", "-A")
-                if self.try_there("diff", "--cached", "--quiet", "HEAD")[0]:
-                    self.try_there("commit", "-q", "--no-verify", "-C", stop["theirs"])
-                    head = self.there("rev-parse", "HEAD").strip()
+            self.there("add", "-A")
+            if self.try_there("diff", "--cached", "--quiet", "HEAD")[0]:
+                how = ["-C", stop["theirs"]] if head == stop["parent"] else ["--amend", "--no-edit"]
+                status, _, err = self.try_there("commit", "-q", "--no-verify", *how)
+                if status:
+                    die(f"build/{self.base.name}/rebase: git commit: {(err.strip().splitlines() or ['?'])[-1]}")
+                head = self.there("rev-parse", "HEAD").strip()
             if head == stop["parent"]:
                 self.state["settled"][stop["path"]] = None
                 say(f"patches/{stop['path']}: nothing is left of it: dropped")

@@ -13,7 +13,7 @@ import subprocess
 from email.header import decode_header, make_header
 from pathlib import Path
 
-from . import disclosure
+from . import disclosure, maintainers
 from .commands import load
 from .mails import Mails, version
 from .repo import Ident, Repo
@@ -60,7 +60,7 @@ def committed(base, topic, v):
     if p.returncode:
         die(f"this is no git checkout: what was sent could not be found again {NOT}")
     files = [x for e in base.entries() for x in (f"patches/{e.path}", *e.files)]
-    edit = top_git("status", "--porcelain", "-uall", "--", f"patches/{base.name}", *files).stdout.split("\n")[0]
+    edit = top_git("status", "--porcelain", "-uall", "--", f"patches/{base.name}", maintainers.PATH, *files).stdout.split("\n")[0]
     if edit:
         die(f"{edit[3:]} is not committed: what was sent could not be found again: commit it first {NOT}")
     last = topic.last_sent()
@@ -79,9 +79,9 @@ def recipients(repo, topic, made, tmp, ident, to_self):
     if to_self:
         who = {f: [("To", str(ident))] for f in mails}
     else:
-        maintainers = Maintainers(repo, made.own[topic.name][1][-1].commit, tmp)
+        asked = Maintainers(repo, made.own[topic.name][1][-1].commit, tmp)
         more = [("Cc", c) for c in (*topic.cc, ALWAYS)]
-        who = {f: maintainers.of(f) + more + named(f) for f in mails if not f.name.startswith("0000-")}
+        who = {f: asked.of(f) + more + named(f) for f in mails if not f.name.startswith("0000-")}
         who = {f: [w for w in ws if address(w[1]) != ident.email.lower()] for f, ws in who.items()}
         everybody = [w for ws in who.values() for w in ws]
         who.update({f: everybody for f in mails if f.name.startswith("0000-")})

@@ -8,7 +8,7 @@ from . import patch
 from .model import Base, Files, bases, lines_of
 from .topics import rewrite_series
 from .tree import digest, read_made_of
-from .util import Uninterrupted, die, say, write_atomically
+from .util import Uninterrupted, die, prepared, say
 
 
 def body(data):
@@ -95,10 +95,22 @@ class Store:
         for path in self.staged:
             if path in self.made_of and not self.untouched(path) and path not in self.others:
                 die(f"{path} was edited since make tree, and refresh would overwrite it (nothing was written): move your edit away, make refresh, and edit again; with no commits of your own in build/{self.base.name}/linux, make tree takes it")
-            if path not in self.made_of and path not in self.others and self.files.get(path) and self.staged[path] is not None:
+            # (The series of a topic that was added since make tree has no line yet.)
+            empty = path.endswith("/series") and not list(lines_of(self.files.text(path) or ""))
+            if path not in self.made_of and path not in self.others and self.files.get(path) and self.staged[path] is not None and not empty:
                 die(f"{path} is there already, and refresh would overwrite it (nothing was written): move it away")
         root = Path(self.files.root)
         with Uninterrupted():
+            # (If the disk is full, it is before anything has changed.)
+            ready = {}
+            try:
+                for path, at in self.staged.items():
+                    if at is not None:
+                        ready[path] = prepared(root / path, *at)
+            except BaseException:
+                for new in ready.values():
+                    new.unlink(missing_ok=True)
+                raise
             for path, at in sorted(self.staged.items(), key=lambda i: (i[1] is None, i[0].endswith("/series"), i[0])):
                 if at is None:
                     say(f"removed: {path}")
@@ -108,7 +120,7 @@ class Store:
                     say(f"changed: {path}")
                 elif not path.startswith("patches/"):
                     say(f"new: {path}")
-                write_atomically(root / path, *at)
+                ready[path].rename(root / path)
             for line in self.said:
                 say(line)
             remember()

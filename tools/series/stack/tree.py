@@ -173,6 +173,8 @@ def clean(_args):
     """Removes build/ and out/, unless somebody's work is in there. The cache stays."""
     from .model import Base
     build = TOP / "build"
+    for gone in sorted({d.parent.name for d in build.glob("*/git")} - set(bases())):
+        die(f"build/{gone} is of a base that patches/ does not have: see that nothing of yours is in build/{gone}/linux, and remove it (nothing was removed)")
     for name in bases():
         if not (build / name / "git").is_dir():
             continue

@@ -155,14 +155,18 @@ def first_word(args):
     return ""
 
 
-def write_atomically(path, data, executable=False):
-    path = Path(path)
+def prepared(path, data, executable=False):
+    """What only has to be renamed to path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     try:
         new.write_bytes(data)
         new.chmod(0o755 if executable else 0o644)
-        new.rename(path)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+    return new
+
+
+def write_atomically(path, data, executable=False):
+    prepared(Path(path), data, executable).rename(path)
