@@ -210,7 +210,8 @@ class FakeSweep(sweeper.Sweep):
     """SCRIPT: for each point what its tries come to, the last for all others"""
 
     def __init__(self, script, **args):
-        defaults = {"total": 5, "gone": 1.0, "minutes": None, "kernel": "k", "points": None,
+        defaults = {"total": 5, "gone": 1.0, "minutes": None, "kernel": "k",
+                    "mmio": "ones", "points": None,
                     "handful": None, "step": None, "soak": False}
         super().__init__(argparse.Namespace(**defaults | args), None, [], [])
         self.script = {nr: list(outcomes) for nr, outcomes in script.items()}
