@@ -6,7 +6,6 @@
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
-#include <linux/ktime.h>
 #include <linux/pci.h>
 
 #include <kunit/pci.h>
@@ -218,67 +217,6 @@ static void test_predicates(struct kunit *test)
 	}
 }
 
-static const struct {
-	const char *desc;
-	unsigned int rrs;	/* so many reads are not answered */
-	bool marked;
-	bool lost;
-	unsigned int reads;
-} presence_looks[] = {
-	{ "answers", 0, false, false, 1 },
-	{ "misses one", 1, false, false, 2 },
-	{ "misses two", 2, false, false, 3 },
-	{ "is silent", KUNIT_PCI_RRS_FOREVER, false, true, 3 },
-	{ "is marked", 0, true, true, 0 },
-};
-
-/* A device is given time, but one of which nothing can come is not */
-static void expect_lost(struct kunit *test, struct presence_ctx *ctx, unsigned int i)
-{
-	const char *row = presence_looks[i].desc;
-	unsigned int waits = max(presence_looks[i].reads, 1) - 1;
-	ktime_t start, took;
-
-	WRITE_ONCE(ctx->pf->error_state,
-		   presence_looks[i].marked ? pci_channel_io_perm_failure :
-					      pci_channel_io_normal);
-	kunit_pci_set_rrs(ctx->fn, presence_looks[i].rrs);
-	kunit_pci_take_count(ctx->fn);
-
-	start = ktime_get();
-	KUNIT_EXPECT_EQ_MSG(test, pci_device_is_lost(ctx->pdev),
-			    presence_looks[i].lost, "%s", row);
-	took = ktime_sub(ktime_get(), start);
-	KUNIT_EXPECT_GE_MSG(test, ktime_to_ms(took), waits * 100, "%s", row);
-	if (!waits)
-		KUNIT_EXPECT_LT_MSG(test, ktime_to_ms(took), 200, "%s", row);
-
-	expect_reads(test, ctx->fn, presence_looks[i].reads, row);
-	kunit_pci_set_rrs(ctx->fn, 0);
-	WRITE_ONCE(ctx->pf->error_state, pci_channel_io_normal);
-}
-
-static void test_lost(struct kunit *test)
-{
-	struct presence_ctx ctx;
-	unsigned int i;
-
-	presence_init(test, &ctx, &presence_targets[0]);
-	for (i = 0; i < ARRAY_SIZE(presence_looks); i++)
-		expect_lost(test, &ctx, i);
-}
-
-/* A VF is asked for by its PF */
-static void test_lost_vf(struct kunit *test)
-{
-	struct presence_ctx ctx;
-	unsigned int i;
-
-	presence_init(test, &ctx, &presence_targets[1]);
-	for (i = 0; i < ARRAY_SIZE(presence_looks); i++)
-		expect_lost(test, &ctx, i);
-}
-
 /* Config accessors leave a disconnected device alone, and say so */
 static void test_config_accessors(struct kunit *test)
 {
@@ -427,8 +365,6 @@ static void test_set_io_state_race(struct kunit *test)
 
 static struct kunit_case pci_presence_cases[] = {
 	KUNIT_CASE_PARAM(test_predicates, presence_target_gen_params),
-	KUNIT_CASE(test_lost),
-	KUNIT_CASE(test_lost_vf),
 	KUNIT_CASE(test_config_accessors),
 	KUNIT_CASE(test_config_accessors_frozen),
 	KUNIT_CASE_PARAM(test_set_io_state, presence_transition_gen_params),

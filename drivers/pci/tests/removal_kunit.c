@@ -6,6 +6,8 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/minmax.h>
 #include <linux/msi.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
@@ -102,6 +104,62 @@ static void removal_init(struct kunit *test, struct removal_ctx *ctx,
 		nr_virtual += ctx->vfs[i]->bus != ctx->pf->bus;
 	}
 	KUNIT_ASSERT_EQ(test, nr_virtual, offset->nr_virtual);
+}
+
+static const struct {
+	const char *desc;
+	unsigned int rrs;	/* so many reads are not answered */
+	bool marked;
+	bool lost;
+	unsigned int reads;
+} removal_looks[] = {
+	{ "answers", 0, false, false, 1 },
+	{ "misses one", 1, false, false, 2 },
+	{ "misses two", 2, false, false, 3 },
+	{ "is silent", KUNIT_PCI_RRS_FOREVER, false, true, 3 },
+	{ "is marked", 0, true, true, 0 },
+};
+
+/* Is @pdev lost?  If it is a VF, its PF is asked. */
+static void expect_lost(struct kunit *test, struct removal_ctx *ctx,
+			struct pci_dev *pdev)
+{
+	unsigned int i, waits;
+	ktime_t start, took;
+	const char *desc;
+
+	for (i = 0; i < ARRAY_SIZE(removal_looks); i++) {
+		desc = removal_looks[i].desc;
+		waits = max(removal_looks[i].reads, 1U) - 1;
+		WRITE_ONCE(ctx->pf->error_state,
+			   removal_looks[i].marked ? pci_channel_io_perm_failure :
+						     pci_channel_io_normal);
+		kunit_pci_set_rrs(ctx->pf_fn, removal_looks[i].rrs);
+		kunit_pci_take_count(ctx->pf_fn);
+
+		start = ktime_get();
+		KUNIT_EXPECT_EQ_MSG(test, pci_device_is_lost(pdev),
+				    removal_looks[i].lost, "%s", desc);
+		took = ktime_sub(ktime_get(), start);
+
+		/* It is given time, unless nothing can come of that */
+		KUNIT_EXPECT_GE_MSG(test, ktime_to_ms(took), waits * 100, "%s", desc);
+		if (!waits)
+			KUNIT_EXPECT_LT_MSG(test, ktime_to_ms(took), 200, "%s", desc);
+		KUNIT_EXPECT_EQ_MSG(test, kunit_pci_take_count(ctx->pf_fn).reads,
+				    removal_looks[i].reads, "%s", desc);
+	}
+	kunit_pci_set_rrs(ctx->pf_fn, 0);
+	WRITE_ONCE(ctx->pf->error_state, pci_channel_io_normal);
+}
+
+static void test_lost(struct kunit *test)
+{
+	struct removal_ctx ctx;
+
+	removal_init(test, &ctx, &removal_offsets[0]);
+	expect_lost(test, &ctx, ctx.pf);
+	expect_lost(test, &ctx, ctx.vfs[0]);
 }
 
 /* As pciehp does at surprise removal: all that is below, nothing beside */
@@ -924,6 +982,7 @@ static void test_recover_during_remove(struct kunit *test)
 #endif
 
 static struct kunit_case pci_removal_cases[] = {
+	KUNIT_CASE(test_lost),
 	KUNIT_CASE_PARAM(test_bus_set_disconnected, removal_offset_gen_params),
 	KUNIT_CASE(test_hierarchy_set_disconnected),
 	KUNIT_CASE(test_reset_disconnected),
