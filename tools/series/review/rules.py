@@ -13,7 +13,8 @@ MOST_STABLE = 100       # stable-kernel-rules: lines, with context
 # Tests and documents exercise themselves, or need not be.
 UNTESTED = re.compile(r"Documentation/|drivers/pci/tests/|lib/kunit/|tools/|"
                       r"include/kunit/|scripts/coccinelle/|MAINTAINERS$|"
-                      r"drivers/pci/\.kunitconfig$")
+                      r"drivers/pci/\.kunitconfig$|"
+                      r"drivers/virtio/(virtio_pci_kunit\.c|\.kunitconfig)$")
 EXERCISED = re.compile(
     r"reproduced (in|by|with|on)|exercised (in|by|with|on)|"
     r"compile-tested only|(tested|seen|measured) (in|with|on) (QEMU|the lab)|"
