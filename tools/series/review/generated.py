@@ -4,6 +4,7 @@
 In pages (README.md of any folder), between two comments:
     <!-- make report: NAME -->   results, topics, summary, sweep, soak, mutate,
                                  score: of mutate, in a sentence
+                                 swept: of sweep, the same
     <!-- end of NAME -->
 In a cover whose topic says table=DEVICE,... SCENARIO,...: from the line that
 begins as COVER does to the line that begins as COVER_END does, which are part
@@ -106,13 +107,16 @@ def other(places, name):
     return note + markdown(heads, rows)
 
 
-def sweep_table(places):
+def sweep_table(places, sentence=False):
     path = places.results / "sweep.json"
     if not path.exists():
         return other(places, "sweep")
     data = json.loads(path.read_text())
-    return (stale_note(data["about"]["series"], places) +
-            sweeps.summary(data) + "\n" + markdown(*sweeps.table(data)))
+    note = stale_note(data["about"]["series"], places)
+    if sentence:
+        return note + sweeps.summary(data).split("\n\n")[0].rstrip("\n") + "\n"
+    return (note + sweeps.summary(data) + "\n" +
+            markdown(*sweeps.table(data)) + sweeps.failing(data))
 
 
 def mutations(rows):
@@ -129,8 +133,8 @@ def mutations(rows):
 def block(name, base, places):
     if name == "topics":
         return topics_table(base)
-    if name == "sweep":
-        return sweep_table(places)
+    if name in ("sweep", "swept"):
+        return sweep_table(places, name == "swept")
     if name in ("soak", "mutate", "score"):
         return other(places, name)
     data = results.load(base.name, places)

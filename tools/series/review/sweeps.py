@@ -11,6 +11,7 @@ listed after the rows.
 
 import datetime
 import json
+import re
 
 from .results import LICENCE, SIDES
 
@@ -163,3 +164,19 @@ def summary(data):
             f"{device} {', '.join(phases)}"
             for device, phases in left.items()) + ".\n"
     return text
+
+
+def failing(data):
+    """What failed of the latest patches: a line for each point"""
+    lines = []
+    for point in data.get("failing", []):
+        row = next((row for row in data["rows"]
+                    if key_of(row) == key_of(point)), {})
+        if point["side"] == "series" and (row.get("series") or {}).get(
+                "digest") == latest(data):
+            text = (f"- {'.'.join(key_of(point))}, access "
+                    f"{point.get('access', '?')}: {point.get('verdict', '?')} "
+                    f"after {point.get('site', '?')}: "
+                    + "; ".join(point.get("wrong", [])))
+            lines.append(re.sub(r"([<>|*_])", r"\\\1", text))
+    return "\nThat failed:\n\n" + "\n".join(lines) + "\n" if lines else ""

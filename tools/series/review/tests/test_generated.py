@@ -160,11 +160,17 @@ class Generated(Tree):
         self.assertIn("Not run: nvme reset, load.", text)
         self.assertIn("| nvme | reset | event | 9 | 40 of 40: none | not run |",
                       text)
+        self.assertNotIn("That failed", text)      # (of the base only)
+        self.assertEqual(generated.block("swept", None, places).split("\n")[2:],
+                         ["Series: 40 points in 1 rows, 0 never, 0 splat, 0 slow, "
+                          "0 good; 0 of the rows are not complete.", ""])
         # Another kernel's do not count with it.
         for path in (self.top / "out/lab/sweep-mainline.d").iterdir():
             path.unlink()
         self.sweep(".d/1", {"tree": "t", "digest": "f"},
-                   [other | {"good": 39, "points": 39},
+                   [other | {"good": 38, "points": 39, "failing": [
+                       {"point": "3", "access": 3, "verdict": "never",
+                        "site": "f < g", "wrong": ["gone: never"]}]},
                     other | {"phase": "load", "skipped": "no | such"}])
         data = self.recorded()
         self.assertEqual(data["rows"][0]["series"]["digest"], "e")
@@ -173,8 +179,10 @@ class Generated(Tree):
         self.assertIn("39 points in 1 rows", text)
         self.assertIn("; 1 of the rows are not complete", text)
         self.assertIn("Not run: nvme probe.", text)
+        self.assertIn("\n- nvme.reset.event, access 3: never after f \\< g: "
+                      "gone: never\n", text)
         self.assertIn("skip: no \\| such", text)
-        self.assertIn("39 of 40: 39 good", page(places))
+        self.assertIn("39 of 40: 38 good", page(places))
 
     def test_other_results(self):
         row = {"device": "nvme", "phase": "probe", "sites": 12,
