@@ -34,6 +34,7 @@ class Row:
     qemu: int = 0               # points at which QEMU aborts
     kept_kB: int = None         # more in use after all points than before
     limit: float = 0            # seconds to be gone in, where it was longest
+    slowest: float = 0          # and what the slowest that is good took
     seconds: float = 0
     tried: dict = field(default_factory=dict)   # points, and what came of them
     failing: list = field(default_factory=list)
@@ -52,6 +53,9 @@ class Row:
             return
         self.points += 1
         self.excused += outcome.verdict == GOOD and outcome.excused
+        if outcome.verdict == GOOD:
+            self.slowest = max(self.slowest,
+                               round(outcome.times.get("gone", 0), 2))
         setattr(self, outcome.verdict, getattr(self, outcome.verdict) + 1)
 
     @property

@@ -17,7 +17,7 @@ from .results import LICENCE, SIDES
 
 MEASURES = "sites", "planned", "points", "never", "splat", "slow", "good"
 OTHERS = "missed", "unrepeated", "untried", "excused", "qemu", "kept_kB"
-COUNTS = MEASURES + OTHERS + ("limit",)
+COUNTS = MEASURES + OTHERS + ("limit", "slowest")
 KEY = ("device", "phase", "dying")
 OF_A_POINT = ("point", "access", "verdict", "site", "wrong")
 LATE = "out of time"
@@ -120,6 +120,8 @@ def words(counts, latest=None):
         text = f"{counts.get('points', 0)} of {counts.get('planned', '?')}: " + (
             ", ".join(f"{counts[k]} {k}" for k in WORDS + OTHERS
                       if counts.get(k)) or "none")
+        if counts.get("slowest"):
+            text += f"; {counts['slowest']:.2f} s at most"
     if counts.get("broken"):
         text += f"; without a yank: {counts['broken']}"
     if latest and counts.get("digest") != latest:
@@ -154,7 +156,10 @@ def summary(data):
     text = (f"Series: {total['points']} points in {len(tried)} rows, "
             + ", ".join(f"{total[k]} {k}" for k in WORDS)
             + f"; {part} of the rows are not complete.\n")
-    limit = max((row.get("limit", 0) for row in tried), default=0)
+    limit, slowest = (max((row.get(k, 0) for row in tried), default=0)
+                      for k in ("limit", "slowest"))
+    if slowest:
+        text = text[:-2] + f"; gone after {slowest:.2f} s at most.\n"
     if limit:
         text += ("\nSlow is what takes longer than a second, times what the machine "
                  f"takes longer for a boot than 5 s: at most {limit:g} s.\n")

@@ -123,7 +123,7 @@ class Generated(Tree):
         self.assertIsNone(sweeps.record("soak", "mainline", places))
         row = {"device": "nvme", "phase": "probe", "dying": "event",
                "sites": 9, "planned": 40, "points": 40, "never": 3,
-               "missed": 0, "limit": 2.5, "failing": [
+               "missed": 0, "limit": 2.5, "slowest": 0.4, "failing": [
                    {"point": "12ab:1", "site": "f+0x1", "notes": ["y"]}]}
         other = row | {"phase": "reset", "never": 0}
         self.sweep("-pristine.d/1", {"tree": "b", "digest": "d"}, [row, other])
@@ -158,12 +158,13 @@ class Generated(Tree):
         self.assertIn("Series: 40 points in 1 rows, 0 never, 0 splat", text)
         self.assertIn(": at most 2.5 s.", text)
         self.assertIn("Not run: nvme reset, load.", text)
-        self.assertIn("| nvme | reset | event | 9 | 40 of 40: none | not run |",
+        self.assertIn("| nvme | reset | event | 9 | 40 of 40: none; 0.40 s at most | not run |",
                       text)
         self.assertNotIn("That failed", text)      # (of the base only)
         self.assertEqual(generated.block("swept", None, places).split("\n")[2:],
                          ["Series: 40 points in 1 rows, 0 never, 0 splat, 0 slow, "
-                          "0 good; 0 of the rows are not complete.", ""])
+                          "0 good; 0 of the rows are not complete; gone after "
+                          "0.40 s at most.", ""])
         # Another kernel's do not count with it.
         for path in (self.top / "out/lab/sweep-mainline.d").iterdir():
             path.unlink()
@@ -182,7 +183,7 @@ class Generated(Tree):
         self.assertIn("\n- nvme.reset.event, access 3: never after f \\< g: "
                       "gone: never\n", text)
         self.assertIn("skip: no \\| such", text)
-        self.assertIn("39 of 40: 38 good", page(places))
+        self.assertIn("39 of 40: 38 good; 0.40 s at most", page(places))
 
     def test_other_results(self):
         row = {"device": "nvme", "phase": "probe", "sites": 12,
