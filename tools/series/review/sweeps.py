@@ -163,11 +163,16 @@ def summary(data):
     if limit:
         text += ("\nSlow is what takes longer than a second, times what the machine "
                  f"takes longer for a boot than 5 s: at most {limit:g} s.\n")
-    left = data.get("left")
-    if left:
-        text += "\nNot run: " + "; ".join(
-            f"{device} {', '.join(phases)}"
-            for device, phases in left.items()) + ".\n"
+    left = data.get("left", {})
+    begun = {row["device"] for row in data["rows"]
+             if row.get("series", {}).get("digest") == latest(data)}
+    parts = [f"{device} {', '.join(phases)}" for device, phases in left.items()
+             if device in begun]
+    whole = [device for device in left if device not in begun]
+    if parts:
+        text += "\nNot run: " + "; ".join(parts) + ".\n"
+    if whole:
+        text += "\nNot begun: " + ", ".join(whole) + ".\n"
     return text
 
 

@@ -118,7 +118,7 @@ class Generated(Tree):
     def test_sweep(self):
         places = results.Places(self.top)
         self.write("tools/lab/sweep", "#!/bin/sh\necho nvme.probe.event "
-                   "nvme.reset.event nvme.load.event\n")
+                   "nvme.reset.event nvme.load.event igb.load.event\n")
         (self.top / "tools/lab/sweep").chmod(0o755)
         self.assertIsNone(sweeps.record("soak", "mainline", places))
         row = {"device": "nvme", "phase": "probe", "dying": "event",
@@ -141,7 +141,8 @@ class Generated(Tree):
             "side": "base", "point": "12ab:1", "site": "f+0x1"})
         wrong = len(data["failing"])
         self.assertNotIn("series", data["rows"][1])
-        self.assertEqual(data["left"], {"nvme": ["reset", "load"]})
+        self.assertEqual(data["left"], {"nvme": ["reset", "load"],
+                                        "igb": ["load"]})
         # What was not run again stays.
         (self.top / "out/lab/sweep-mainline-pristine.d/1.json").unlink()
         data = self.recorded()
@@ -157,7 +158,7 @@ class Generated(Tree):
         self.assertIn("**Stale**: recorded on ", text)
         self.assertIn("Series: 40 points in 1 rows, 0 never, 0 splat", text)
         self.assertIn(": at most 2.5 s.", text)
-        self.assertIn("Not run: nvme reset, load.", text)
+        self.assertIn("Not run: nvme reset, load.\n\nNot begun: igb.\n", text)
         self.assertIn("| nvme | reset | event | 9 | 40 of 40: none; 0.40 s at most | not run |",
                       text)
         self.assertNotIn("That failed", text)      # (of the base only)
