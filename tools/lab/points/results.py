@@ -33,6 +33,7 @@ class Row:
     excused: int = 0            # good, if this machine was why they were late
     qemu: int = 0               # points at which QEMU aborts
     kept_kB: int = None         # more in use after all points than before
+    unmeasured: int = 0         # 1: kept_kB could not be told
     limit: float = 0            # seconds to be gone in, where it was longest
     slowest: float = 0          # and what the slowest that is good took
     seconds: float = 0
@@ -82,7 +83,8 @@ class Row:
                  f"{self.points} of {self.planned} points"]
         words += [f"{getattr(self, kind)} {kind}"
                   for kind in (NEVER, SPLAT, SLOW, GOOD, MISSED, "unrepeated",
-                               "untried", "excused", "qemu") if getattr(self, kind)]
+                               "untried", "excused", "qemu", "unmeasured")
+                  if getattr(self, kind)]
         if self.kept_kB is not None:
             words.append(f"{self.kept_kB} kB more in use"
                          + (": too much" if self.leaks else ""))

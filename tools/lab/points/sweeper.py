@@ -251,6 +251,10 @@ class Sweep:
         if b is first:
             await b.guard(b.ready(False))
             row.kept_kB = await b.memory() - before
+        else:
+            row.unmeasured = 1
+            self.print(f"# {row.name}: WHAT MEMORY IT TAKES IS NOT KNOWN: a "
+                       "machine was replaced")
         return b
 
     async def each(self, dev, row, phase, chosen, b):

@@ -37,7 +37,8 @@ class Soak(unittest.TestCase):
 
         async def each(dev, row, phase, chosen, b):
             return last(b)
-        with mock.patch.object(sweep, "each", each):
+        with mock.patch.object(sweep, "each", each), \
+                mock.patch.object(sweep, "print"):
             asyncio.run(sweep.soak(None, row, PHASES["load"], [], b))
         return row, b
 
@@ -50,6 +51,7 @@ class Soak(unittest.TestCase):
         for last in FakeBench(), None:
             row, _ = self.soaked(lambda b: last)
             self.assertIsNone(row.kept_kB)
+            self.assertIn("1 unmeasured", row.counts())
 
     def test_again(self):
         points = choose.again(2, 5, random.Random(1))

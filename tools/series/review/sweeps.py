@@ -16,7 +16,8 @@ import re
 from .results import LICENCE, SIDES
 
 MEASURES = "sites", "planned", "points", "never", "splat", "slow", "good"
-OTHERS = "missed", "unrepeated", "untried", "excused", "qemu", "kept_kB"
+OTHERS = "missed", "unrepeated", "untried", "excused", "qemu", "kept_kB", \
+    "unmeasured"
 COUNTS = MEASURES + OTHERS + ("limit", "slowest")
 KEY = ("device", "phase", "dying")
 OF_A_POINT = ("point", "access", "verdict", "site", "wrong")
