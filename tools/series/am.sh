@@ -32,8 +32,6 @@ am_topic() {
 		die "git am of the mails of $topic makes another tree than composing does: $(g -C "$dir" diff --stat "$composed" | tail -n1)"
 	set -- "$mails/$topic/"*.patch
 	grep -qE '^base(-commit)?: ' "$1" || die "${1##*/} of $topic says no base"
-	n=$(base_key commit)
-	[ -z "$n" ] || grep -qx "base-commit: $n" "$1" || die "${1##*/} of $topic has no base-commit: $n"
 	n=$(cat "$@" | grep -c '^prerequisite-patch-id: ') || :
 	[ "$n" = $below ] || die "the mails of $topic name $n prerequisites, and what it needs has $below patches"
 }
