@@ -16,8 +16,8 @@ progresses() {	# says how far it is, ends as the command does, and leaves nobody
 	printf '. tools/series/lib.sh; . tools/series/build.sh; scratch build; progress toy build/log "$1" sh -c "$2" >build/log 2>&1' >"$T/progress"
 	export PROGRESS_EVERY=1; mkdir -p build; touch -d '1 minute ago' build/old.o
 	rc() { local rc=0; bash "$T/progress" "$@" 2>"$T/said" || rc=$?; cat "$T/said"; [ "$rc" = "$want" ]; }
-	want=7; rc - 'echo "  CC      a.o"; echo "  LD      b.o"; sleep 2.5; exit 7'; grep -q '^toy: 1 objects compiled, [0-9] s$' "$T/said"; [ -z "$(find build -name '.tmp*')" ]
-	want=0; rc build 'touch build/a.o; sleep 1.5'; grep -q '^toy: 1 objects compiled, [0-9] s$' "$T/said"; rc - :; [ ! -s "$T/said" ]; rc - 'sleep 1.5'; grep -q '^toy: [0-9] s$' "$T/said"
+	want=7; rc - 'echo "  CC      a.o"; echo "  LD      b.o"; sleep 2.5; exit 7'; grep -q '^toy: 1 objects compiled, 1 s$' "$T/said"; [ -z "$(find build -name '.tmp*')" ]
+	want=0; rc build 'touch build/a.o; sleep 1.5'; grep -q '^toy: 1 objects compiled, 1 s$' "$T/said"; rc - :; [ ! -s "$T/said" ]; rc - 'sleep 1.5'; grep -q '^toy: 1 s$' "$T/said"
 	rm -f "$T/slow"; "$S/interrupt.py" "$T/slow" bash "$T/progress" - ": >$T/slow; sleep 20"; [ -z "$(find build -name '.tmp*')" ]; rm -rf build
 }
 tmpfs() { mkdir -p "$1"; mount -t tmpfs -o size="$2" none "$1" 2>/dev/null || { echo "no tmpfs may be mounted here: needs root"; exit 77; }; trap "umount -l '$1'" EXIT; }
