@@ -95,8 +95,7 @@ def record(tool, base, places):
     if tool == "sweep":
         head["left"] = {}
         for device, phase, dying in places.points():
-            series = rows.get((device, phase, dying), {}).get("series", {})
-            if not series or series.get("digest", "") != (latest(head) or ""):
+            if not current(rows.get((device, phase, dying), {}), head):
                 head["left"].setdefault(device, []).append(phase)
     head = json.dumps(head, indent=1)
     text = head[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(lines) + "\n ]"
@@ -134,6 +133,12 @@ def latest(data, side="series"):
     return (data.get("about", {}).get(side) or {}).get("digest")
 
 
+def current(row, data):
+    """Is there a row of the series, and of its latest patches?"""
+    series = row.get("series")
+    return bool(series) and series.get("digest", "") == (latest(data) or "")
+
+
 def table(data):
     """Heads and rows of words; what is of other patches than the latest says so"""
     body = []
@@ -148,8 +153,7 @@ def table(data):
 
 def summary(data):
     """Of the latest patches: what was tried, what came of it, what was not run"""
-    rows = [row["series"] for row in data["rows"]
-            if "series" in row and row["series"].get("digest") == latest(data)]
+    rows = [row["series"] for row in data["rows"] if current(row, data)]
     tried = [row for row in rows if not row.get("skipped")]
     total = {k: sum(row.get(k, 0) for row in tried) for k in COUNTS}
     part = sum(row.get("points", 0) + row.get("missed", 0) +
@@ -165,8 +169,7 @@ def summary(data):
         text += ("\nSlow is what takes longer than a second, times what the machine "
                  f"takes longer for a boot than 5 s: at most {limit:g} s.\n")
     left = data.get("left", {})
-    begun = {row["device"] for row in data["rows"]
-             if row.get("series", {}).get("digest") == latest(data)}
+    begun = {row["device"] for row in data["rows"] if current(row, data)}
     parts = [f"{device} {', '.join(phases)}" for device, phases in left.items()
              if device in begun]
     whole = [device for device in left if device not in begun]
@@ -183,8 +186,7 @@ def failing(data):
     for point in data.get("failing", []):
         row = next((row for row in data["rows"]
                     if key_of(row) == key_of(point)), {})
-        if point["side"] == "series" and (row.get("series") or {}).get(
-                "digest") == latest(data):
+        if point["side"] == "series" and current(row, data):
             text = (f"- {'.'.join(key_of(point))}, access "
                     f"{point.get('access', '?')}: {point.get('verdict', '?')} "
                     f"after {point.get('site', '?')}: "
