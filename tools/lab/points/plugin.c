@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -219,20 +220,17 @@ static void access(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t vaddr,
 		nanosleep(&moment, NULL);
 }
 
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static bool matters(uint64_t pc)
 {
-	uint64_t low = 0, high = s->nr_code, middle;
-
-	while (low < high) {
-		middle = (low + high) / 2;
-		if (s->code[middle] == pc)
-			return true;
-		if (s->code[middle] < pc)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return !s->nr_code;
+	return !s->nr_code || bsearch(&pc, (const void *)s->code, s->nr_code,
+				      sizeof(pc), compare);
 }
 
 static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
